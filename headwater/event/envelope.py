@@ -1,0 +1,64 @@
+"""What travels round an event: who, when, for whom, in which order."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+import uuid
+from typing import Any
+
+import msgspec
+
+from headwater.event.base import Event, Operation
+
+
+class Envelope(msgspec.Struct, frozen=True, kw_only=True):
+    """One event on its way. All texts are as they stand on the wire."""
+
+    id: str
+    """Deterministic where the fact has one, so that saying it twice gives the same id."""
+    event: Event
+    tenant: str
+    time: str
+    """When the fact was said: ISO 8601 with zone. A label, never an order."""
+    source: str
+    version: int | None = None
+    """The source row's version; None only for log events and for increments of old producers."""
+    op: Operation = "u"
+    target: str = "*"
+    """The application this is for; `*` for every one."""
+    historical: bool = False
+    job: str = ""
+    """The backfill job that said this, empty for live events."""
+    correlation: str = ""
+    metadata: dict[str, Any] = msgspec.field(default_factory=dict)
+
+    @property
+    def type(self) -> str:
+        """The event's type."""
+        return self.event.type
+
+    @property
+    def key(self) -> str:
+        """The event's key within tenant and subject."""
+        return self.event.key
+
+    @property
+    def subject(self) -> str:
+        """The subject's name."""
+        return self.event.subject.name
+
+
+def event_id(event_type: str, tenant: str, key: str, version: int | str) -> str:
+    """The id of a fact: the same type, tenant, thing and version always give the same UUID."""
+    digest = hashlib.sha256("\x1f".join((event_type, tenant, key, str(version))).encode()).digest()
+    return str(uuid.UUID(bytes=digest[:16], version=5))
+
+
+def unique_id() -> str:
+    """A new UUIDv7, for facts without an identity of their own."""
+    milliseconds = time.time_ns() // 1_000_000
+    noise = int.from_bytes(os.urandom(10))
+    value = (milliseconds & 0xFFFF_FFFF_FFFF) << 80 | 0x7 << 76 | (noise >> 68) << 64
+    return str(uuid.UUID(int=value | 0b10 << 62 | noise & (1 << 62) - 1))

@@ -1,0 +1,33 @@
+"""Every Redis key is built here."""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from headwater.topology.stream import Stream
+
+
+def partition(tenant: str, count: int) -> int:
+    """Which of `count` partitions a tenant's events are on: CRC-32 of its id, in every language the same."""
+    return zlib.crc32(tenant.encode()) % count
+
+
+class Keys:
+    """Names of keys under one prefix, which is empty by default."""
+
+    def __init__(self, prefix: str = "") -> None:
+        self.prefix = prefix
+
+    def stream(self, stream: Stream, tenant: str, app: str = "") -> str:
+        """The key that carries a tenant's events of a family."""
+        return self._name(stream, app, partition(tenant, stream.partitions))
+
+    def partitions(self, stream: Stream, app: str = "") -> list[str]:
+        """All keys of a family, for one application where it has one each."""
+        return [self._name(stream, app, number) for number in range(stream.partitions)]
+
+    def _name(self, stream: Stream, app: str, number: int) -> str:
+        name = self.prefix + stream.name.replace("{app}", app)
+        return name if stream.partitions == 1 else f"{name}:{{{number}}}"

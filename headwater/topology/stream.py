@@ -1,0 +1,125 @@
+"""Where events flow: streams, the groups that read them, and how an event finds its streams.
+
+One event type belongs to exactly one stream family. A name with `{app}` stands for one stream per
+application; such a stream gets an event only while the tenant has the application enabled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+import msgspec
+
+from headwater.errors import DeclarationError
+from headwater.event import Event
+from headwater.topology.keys import Keys
+
+DAY = 86_400.0
+
+
+class Stream(msgspec.Struct, frozen=True, kw_only=True):
+    """A family of append-only logs in Redis."""
+
+    name: str
+    """The key in Redis; `{app}` in it makes it one stream an application."""
+    events: tuple[type[Event], ...]
+    retention: float = 30 * DAY
+    """Seconds an entry is kept at least."""
+    partitions: int = 1
+    """Keys a tenant's events are spread over; one tenant always stays on one."""
+    spelling: Literal["own", "old"] = "own"
+    """old: written with the type names and envelope of the existing systems."""
+
+    @property
+    def per_application(self) -> bool:
+        """Whether each application has a stream of its own."""
+        return "{app}" in self.name
+
+
+class Group(msgspec.Struct, frozen=True, kw_only=True):
+    """One application's reading of streams."""
+
+    app: str
+    name: str
+    """The consumer group in Redis."""
+    streams: tuple[str, ...]
+    """Names of the stream families it reads."""
+    aliases: tuple[str, ...] = ()
+    """Other names older events use for the application."""
+
+
+class Catalogue:
+    """Every stream and every group of a system, checked against each other."""
+
+    def __init__(self, streams: Iterable[Stream], groups: Iterable[Group], *, prefix: str = "") -> None:
+        """Raises DeclarationError when an event has two streams, or a group reads an undeclared one."""
+        self.streams = {stream.name: stream for stream in streams}
+        self.groups = {group.app: group for group in groups}
+        self.keys = Keys(prefix)
+        self._family: dict[str, Stream] = {}
+        for stream in self.streams.values():
+            for event in stream.events:
+                if event.type in self._family:
+                    raise DeclarationError(f"{event.type!r} is on two streams")
+                self._family[event.type] = stream
+        for group in self.groups.values():
+            unknown = set(group.streams) - set(self.streams)
+            if unknown:
+                raise DeclarationError(f"group {group.name!r} reads undeclared streams ({sorted(unknown)})")
+
+    def with_prefix(self, prefix: str) -> Catalogue:
+        """The same catalogue under another key prefix: for tests and shared servers."""
+        return Catalogue(self.streams.values(), self.groups.values(), prefix=prefix)
+
+    def stream(self, event_type: str) -> Stream:
+        """The family of an event type. Raises DeclarationError when it has none."""
+        try:
+            return self._family[event_type]
+        except KeyError:
+            raise DeclarationError(f"no stream carries {event_type!r}") from None
+
+    def group(self, app: str) -> Group:
+        """The group of an application, by its name or an alias. Raises DeclarationError."""
+        for group in self.groups.values():
+            if app == group.app or app in group.aliases:
+                return group
+        raise DeclarationError(
+            f"no group is declared for {app!r}", hint=f"declared: {', '.join(sorted(self.groups))}"
+        )
+
+    def route(self, event_type: str, tenant: str, enabled: Iterable[str]) -> list[tuple[str, str]]:
+        """(stream key, target) for every stream an event goes to.
+
+        A stream shared by all gets it once, with target `*`; a stream of an application gets it
+        if the application is among `enabled` and its group reads that family.
+        """
+        stream = self.stream(event_type)
+        if not stream.per_application:
+            return [(self.keys.stream(stream, tenant), "*")]
+        wanted = set(enabled)
+        return [
+            (self.keys.stream(stream, tenant, app), app)
+            for app, group in self.groups.items()
+            if stream.name in group.streams and wanted & {app, *group.aliases}
+        ]
+
+    def keys_of(self, app: str) -> list[str]:
+        """Every Redis key the application's group reads, in declared order."""
+        group = self.group(app)
+        return [
+            key for name in group.streams for key in self.keys.partitions(self.streams[name], app=group.app)
+        ]
+
+    def all_keys(self) -> dict[str, tuple[Stream, list[Group]]]:
+        """Every Redis key that should exist, with its family and the groups that read it."""
+        found: dict[str, tuple[Stream, list[Group]]] = {}
+        for group in self.groups.values():
+            for name in group.streams:
+                for key in self.keys.partitions(self.streams[name], app=group.app):
+                    found.setdefault(key, (self.streams[name], []))[1].append(group)
+        return found
+
+    def events_of(self, app: str) -> list[type[Event]]:
+        """Every event on the streams the application reads."""
+        return [event for name in self.group(app).streams for event in self.streams[name].events]
