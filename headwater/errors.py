@@ -2,6 +2,7 @@
 
     HeadwaterError
     ├── SettingsError            settings are wrong: exit code 2
+    │   └── EmbeddedUnavailable  no server is named, and none could be started here
     ├── ServerUnavailable        a server gives no answer: worth a retry, exit code 3
     │   ├── BrokerUnavailable    Redis
     │   └── DatabaseUnavailable  Postgres
@@ -35,12 +36,23 @@ class SettingsError(HeadwaterError):
     """A setting is missing, unknown or out of range."""
 
 
+class EmbeddedUnavailable(SettingsError):
+    """No server is named in the settings, and none could be started on this machine."""
+
+
 class ServerUnavailable(HeadwaterError):
     """A server did not answer. What was asked for may or may not have happened there."""
 
 
 class BrokerUnavailable(ServerUnavailable):
-    """Redis did not answer, is loading, out of memory, read-only or refused the connection."""
+    """Redis did not answer, is loading, out of memory, read-only or refused the connection.
+
+    `sent` is False when the command surely never left: then nothing happened, not even maybe.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", sent: bool = True) -> None:
+        super().__init__(message, hint=hint)
+        self.sent = sent
 
 
 class DatabaseUnavailable(ServerUnavailable):

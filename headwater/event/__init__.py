@@ -5,4 +5,14 @@ from headwater.event.codec import Codec, Fields
 from headwater.event.envelope import Envelope, event_id, unique_id
 from headwater.event.registry import Registry
 
-__all__ = ["Codec", "Envelope", "Event", "Fields", "Operation", "Registry", "Subject", "event_id", "unique_id"]
+__all__ = [
+    "Codec",
+    "Envelope",
+    "Event",
+    "Fields",
+    "Operation",
+    "Registry",
+    "Subject",
+    "event_id",
+    "unique_id",
+]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -126,7 +126,9 @@ class Codec:
             op = _OPERATIONS[fields[b"op"]]
             identity = fields[b"eventId"].decode()
         except KeyError as error:
-            raise EventError("malformed", f"an entry lacks a field or has a bad one ({error.args[0]!r})") from None
+            raise EventError(
+                "malformed", f"an entry lacks a field or has a bad one ({error.args[0]!r})"
+            ) from None
         if not tenant:
             raise EventError("missing_tenant", f"an entry of {event_type!r} names no tenant")
         metadata = fields.get(b"metadata", b"{}")

@@ -11,10 +11,11 @@ from headwater.errors import DeclarationError, EventError
 from headwater.event.base import Event
 
 ENVELOPE_NAMES = frozenset(
-    (
-        "eventType eventId tenantId entityId timestamp source schemaVersion op version key target hist job "
-        "data metadata streamId messageId sourceApp entityType action"
-    ).split()
+    [
+        *("eventType", "eventId", "tenantId", "entityId", "timestamp", "source", "schemaVersion", "op"),
+        *("version", "key", "target", "hist", "job", "data", "metadata"),
+        *("streamId", "messageId", "sourceApp", "entityType", "action"),
+    ]
 )
 """Names of the envelope; an event's own data uses none, because old readers spread it over the top level."""
 
@@ -36,7 +37,7 @@ class Registry:
         events: Iterable[type[Event]],
         upcasts: dict[tuple[str, int], tuple[type[msgspec.Struct], Upcast]] | None = None,
     ) -> None:
-        """Declare `events`; `upcasts` maps (type, old version) to its struct and the way to the current one."""
+        """`upcasts` maps (type, old version) to its struct and the way to the current event."""
         self._events: dict[str, type[Event]] = {}
         self._known: dict[tuple[str, int], EventType] = {}
         for event in events:
@@ -77,4 +78,4 @@ class Registry:
             self.event(event_type)
             raise EventError("unknown_version", f"unknown version {version} of {event_type!r}")
         value = known.decoder.decode(data)
-        return known.upcast(value) if known.upcast else value  # type: ignore[no-any-return]
+        return known.upcast(value) if known.upcast else value

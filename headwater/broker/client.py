@@ -1,0 +1,261 @@
+"""The only door to Redis: append, read, claim, acknowledge, inspect; typed.
+
+Nothing here retries. A hidden retry would append twice, or read entries into a pending list that
+nobody looks at; so a lost answer surfaces as BrokerUnavailable, and the caller decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from typing import Any
+
+import redis.asyncio as redis
+import redis.exceptions as raised
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from headwater.broker.entry import ClaimedPage, ConsumerState, Entry, GroupState, StreamState
+from headwater.broker.protocol import Command, entries, pack, pack_append, pairs, refused
+from headwater.errors import BrokerUnavailable, GroupMissing, HeadwaterError
+from headwater.event import Fields
+
+_LOST = (raised.ConnectionError, raised.TimeoutError, OSError, asyncio.IncompleteReadError)
+
+
+class Broker:
+    """A pool of connections for short commands and one of its own for blocking reads."""
+
+    def __init__(
+        self, url: str, *, timeout: float = 5.0, connections: int = 8, name: str = "headwater"
+    ) -> None:
+        """`timeout`: seconds without an answer after which a connection counts as lost."""
+        self.timeout = timeout
+        self._pool = self._new_pool(url, timeout, connections, name)
+        self._readers = self._new_pool(url, timeout, 1, f"{name}-reader")
+        self._reader_id: int | None = None
+
+    @staticmethod
+    def _new_pool(url: str, timeout: float, size: int, name: str) -> redis.BlockingConnectionPool:
+        return redis.BlockingConnectionPool.from_url(
+            url.replace("valkey://", "redis://", 1),
+            max_connections=size,
+            timeout=timeout,
+            protocol=2,
+            decode_responses=False,
+            retry=Retry(NoBackoff(), 0),
+            retry_on_error=[],
+            socket_timeout=timeout,
+            socket_connect_timeout=timeout,
+            socket_keepalive=True,
+            client_name=name,
+            lib_name=None,
+        )
+
+    async def close(self) -> None:
+        """Close every connection. Idempotent."""
+        await self._pool.disconnect()
+        await self._readers.disconnect()
+
+    @contextlib.asynccontextmanager
+    async def _connection(self, pool: redis.BlockingConnectionPool) -> AsyncIterator[Any]:
+        try:
+            connection: Any = await pool.get_connection()  # type: ignore[no-untyped-call]
+        except (*_LOST, raised.AuthenticationError, raised.ResponseError) as error:
+            raise BrokerUnavailable(f"no connection to Redis ({error})", sent=False) from error
+        try:
+            yield connection
+        except BaseException as error:
+            # A reply may still be on its way: this connection must never be used again.
+            await connection.disconnect(nowait=True)
+            if isinstance(error, _LOST):
+                raise BrokerUnavailable(f"Redis gave no answer ({type(error).__name__}: {error})") from error
+            raise
+        finally:
+            await pool.release(connection)
+
+    async def _send(self, packed: bytes, replies: int) -> list[Any]:
+        async with self._connection(self._pool) as connection:
+            await connection.send_packed_command(packed)
+            return [await _reply(connection) for _ in range(replies)]
+
+    async def execute(self, *command: Any) -> Any:
+        """One command's reply, RESP2 shape. Raises BrokerUnavailable, GroupMissing, BrokerRefused."""
+        return (await self.pipeline([command]))[0]
+
+    async def pipeline(self, commands: Sequence[Command]) -> list[Any]:
+        """Replies in order; the first error reply is raised after all were read."""
+        replies = await self._send(b"".join(map(pack, commands)), len(commands))
+        for reply in replies:
+            if isinstance(reply, HeadwaterError):
+                raise reply
+        return replies
+
+    async def append(self, appends: Sequence[tuple[str, Fields]]) -> list[str | HeadwaterError]:
+        """Append entries in order, in one pipeline.
+
+        Returns for each its entry id, or the error Redis answered. Raises BrokerUnavailable when an
+        answer is missing: then any of them may have been appended.
+        """
+        if not appends:
+            return []
+        packed = b"".join(pack_append(stream.encode(), fields) for stream, fields in appends)
+        replies = await self._send(packed, len(appends))
+        return [reply if isinstance(reply, HeadwaterError) else reply.decode() for reply in replies]
+
+    async def read(
+        self, group: str, consumer: str, streams: Sequence[str], *, count: int, block: float
+    ) -> list[Entry]:
+        """New entries, up to `count` of each stream; waits up to `block` seconds for the first.
+
+        Raises BrokerUnavailable: what was read may now be pending under this consumer, read it with
+        `pending_of`. Raises GroupMissing when a stream or its group is gone.
+        """
+        command = ("XREADGROUP", "GROUP", group, consumer, "COUNT", count, "BLOCK", max(1, int(block * 1000)))
+        packed = pack((*command, "STREAMS", *streams, *(b">" for _ in streams)))
+        async with self._connection(self._readers) as connection:
+            if self._reader_id is None or not connection.is_connected:
+                await connection.send_packed_command(pack(("CLIENT", "ID")))
+                self._reader_id = await _reply(connection)
+            await connection.send_packed_command(packed)
+            reply = await _reply(connection)
+        if isinstance(reply, HeadwaterError):
+            raise reply
+        return [entry for stream, part in reply or () for entry in entries(stream.decode(), part)]
+
+    async def unblock(self) -> None:
+        """Let a blocked `read` return at once, empty-handed. Harmless when none is blocked."""
+        if self._reader_id is not None:
+            await self.execute("CLIENT", "UNBLOCK", self._reader_id)
+
+    async def pending_of(
+        self, group: str, consumer: str, stream: str, *, after: str = "0", count: int = 500
+    ) -> list[Entry]:
+        """Entries this consumer holds, in id order after `after`. Raises as `read` does.
+
+        Source: https://redis.io/docs/latest/commands/xreadgroup/ (an id other than `>`)
+        """
+        reply = await self.execute(
+            "XREADGROUP", "GROUP", group, consumer, "COUNT", count, "STREAMS", stream, after
+        )
+        return [entry for name, part in reply or () for entry in entries(name.decode(), part)]
+
+    async def claim_idle(
+        self,
+        stream: str,
+        group: str,
+        consumer: str,
+        *,
+        min_idle: float,
+        cursor: str = "0-0",
+        count: int = 100,
+    ) -> ClaimedPage:
+        """Take over up to `count` deliveries idle for at least `min_idle` seconds.
+
+        Many workers may call this at once: Redis lets exactly one of them win an entry.
+        Source: https://redis.io/docs/latest/commands/xautoclaim/ (third element: since Redis 7)
+        """
+        reply = await self.execute(
+            "XAUTOCLAIM", stream, group, consumer, int(min_idle * 1000), cursor, "COUNT", count
+        )
+        lost = [identity.decode() for identity in (reply[2] if len(reply) > 2 else ())]
+        return ClaimedPage(entries(stream, [part for part in reply[1] if part]), lost, reply[0].decode())
+
+    async def heartbeat(self, group: str, consumer: str, held: Mapping[str, Iterable[str]]) -> None:
+        """Reset the idle time of everything this consumer holds, without raising its delivery counts."""
+        commands: list[Command] = [
+            ("XCLAIM", stream, group, consumer, 0, *ids, "JUSTID") for stream, ids in held.items() if ids
+        ]
+        if commands:
+            await self.pipeline(commands)
+
+    async def release(self, group: str, stream: str, ids: Sequence[str], *, idle: float) -> None:
+        """Give entries away, as idle for `idle` seconds, so that any worker takes them at its next reclaim."""
+        if ids:
+            await self.execute(
+                "XCLAIM", stream, group, "released", 0, *ids, "IDLE", int(idle * 1000), "JUSTID"
+            )
+
+    async def acknowledge(self, group: str, ids: Mapping[str, Sequence[str]]) -> None:
+        """Take entries off the group's pending list. Idempotent."""
+        commands: list[Command] = [("XACK", stream, group, *some) for stream, some in ids.items() if some]
+        if commands:
+            await self.pipeline(commands)
+
+    async def create_group(self, stream: str, group: str, *, start: str = "0") -> bool:
+        """Create stream and group where missing; True when the group is new."""
+        try:
+            await self.execute("XGROUP", "CREATE", stream, group, start, "MKSTREAM")
+        except HeadwaterError as error:
+            if str(error).startswith("BUSYGROUP"):
+                return False
+            raise
+        return True
+
+    async def groups(self, stream: str) -> list[GroupState]:
+        """The stream's groups; empty when the stream does not exist."""
+        try:
+            reply = await self.execute("XINFO", "GROUPS", stream)
+        except GroupMissing:
+            return []
+        return [_group(pairs(part)) for part in reply]
+
+    async def consumers(self, stream: str, group: str) -> list[ConsumerState]:
+        """The group's consumer names on one stream; empty when there is no such group."""
+        try:
+            reply = await self.execute("XINFO", "CONSUMERS", stream, group)
+        except GroupMissing:
+            return []
+        found = (pairs(part) for part in reply)
+        return [ConsumerState(c["name"].decode(), c["pending"], c["idle"] / 1000) for c in found]
+
+    async def stream(self, stream: str) -> StreamState | None:
+        """The stream as it is, None when it does not exist."""
+        try:
+            found = pairs(await self.execute("XINFO", "STREAM", stream))
+        except GroupMissing:
+            return None
+        first = found.get("first-entry")
+        return StreamState(
+            found["length"],
+            found["last-generated-id"].decode(),
+            found.get("entries-added"),
+            first[0].decode() if first else None,
+        )
+
+    async def range(self, stream: str, *, start: str = "-", end: str = "+", count: int = 100) -> list[Entry]:
+        """Entries from `start` to `end`, both included unless written `(id`, in id order."""
+        return entries(stream, await self.execute("XRANGE", stream, start, end, "COUNT", count))
+
+    async def pending_upto(self, stream: str, group: str, upto: str) -> int:
+        """How many pending entries have an id not above `upto`, counted up to 1,000."""
+        return len(await self.execute("XPENDING", stream, group, "-", upto, 1000))
+
+    async def version(self) -> str:
+        """Server name and version, for people."""
+        text = (await self.execute("INFO", "server")).decode()
+        found = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+        if "valkey_version" in found:
+            return f"valkey {found['valkey_version']}"
+        return f"redis {found.get('redis_version', 'unknown')}"
+
+
+async def _reply(connection: Any) -> Any:
+    try:
+        return await connection.read_response()
+    except raised.ConnectionError:
+        raise
+    except raised.ResponseError as error:
+        return refused(error)
+
+
+def _group(found: dict[str, Any]) -> GroupState:
+    return GroupState(
+        found["name"].decode(),
+        found["consumers"],
+        found["pending"],
+        found["last-delivered-id"].decode(),
+        found.get("entries-read"),
+        found.get("lag"),
+    )

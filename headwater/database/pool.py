@@ -1,0 +1,142 @@
+"""The only door to Postgres: a pool with limits, transactions, and its errors told apart."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+
+from headwater.errors import DatabaseUnavailable
+
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
+
+    Connection = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+    Row = asyncpg.Record
+else:
+    Connection = Any
+    Row = Any
+
+Tx = Connection
+"""A connection inside a transaction: what handlers and producers write through."""
+
+_GONE = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.InterfaceError,
+    OSError,
+    TimeoutError,
+)
+
+
+def is_unavailable(error: BaseException) -> bool:
+    """Whether the error says that the server is gone, not that the statement was wrong."""
+    if isinstance(error, asyncpg.DataError) or isinstance(
+        error, asyncpg.exceptions.InvalidCachedStatementError
+    ):
+        return False
+    return isinstance(error, _GONE) and not isinstance(error, UnicodeError)
+
+
+async def connect(url: str, *, timeout: float = 10.0) -> asyncpg.Connection[asyncpg.Record]:
+    """One connection outside any pool: for locks, listening and migrations. Raises DatabaseUnavailable."""
+    try:
+        return await asyncpg.connect(url, timeout=timeout, server_settings={"application_name": "headwater"})
+    except (*_GONE, asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
+        raise DatabaseUnavailable(f"no connection to Postgres ({error})") from error
+
+
+class Database:
+    """A pool of connections to one database."""
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], url: str) -> None:
+        self._pool = pool
+        self.url = url
+
+    @classmethod
+    async def open(
+        cls, url: str, *, size: int = 4, statement_timeout: float = 60.0, lock_timeout: float = 10.0
+    ) -> Database:
+        """Connect at least once, so that a wrong address is known at start. Raises DatabaseUnavailable."""
+        limits = {
+            "application_name": "headwater",
+            "statement_timeout": str(int(statement_timeout * 1000)),
+            "lock_timeout": str(int(lock_timeout * 1000)),
+            "idle_in_transaction_session_timeout": str(int(statement_timeout * 1000)),
+        }
+        try:
+            pool = await asyncpg.create_pool(
+                url,
+                min_size=1,
+                max_size=size,
+                server_settings=limits,
+                timeout=10.0,
+                command_timeout=statement_timeout,
+            )
+        except (
+            *_GONE,
+            asyncpg.InvalidAuthorizationSpecificationError,
+            asyncpg.InvalidCatalogNameError,
+        ) as error:
+            raise DatabaseUnavailable(f"no connection to Postgres ({error})") from error
+        return cls(pool, url)
+
+    @contextlib.asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection from the pool. Raises DatabaseUnavailable when none comes free in ten seconds."""
+        try:
+            connection = await self._pool.acquire(timeout=10.0)
+        except _GONE as error:
+            raise DatabaseUnavailable(
+                f"no connection to Postgres ({error or type(error).__name__})"
+            ) from error
+        try:
+            yield connection
+        except Exception as error:
+            if is_unavailable(error):
+                raise DatabaseUnavailable(f"Postgres went away ({type(error).__name__}: {error})") from error
+            raise
+        finally:
+            await asyncio.shield(self._pool.release(connection))
+
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Tx]:
+        """A transaction: committed on a normal exit, rolled back on any error.
+
+        Raises DatabaseUnavailable when the connection breaks; during the commit that means *unknown*.
+        """
+        async with self.connection() as connection, connection.transaction():
+            yield connection
+
+    async def fetch(self, query: str, *arguments: Any) -> list[Row]:
+        """All rows of one statement."""
+        async with self.connection() as connection:
+            return await connection.fetch(query, *arguments)
+
+    async def fetchrow(self, query: str, *arguments: Any) -> Row | None:
+        """The first row, or None."""
+        async with self.connection() as connection:
+            return await connection.fetchrow(query, *arguments)
+
+    async def fetchval(self, query: str, *arguments: Any) -> Any:
+        """The first column of the first row, or None."""
+        async with self.connection() as connection:
+            return await connection.fetchval(query, *arguments)
+
+    async def execute(self, query: str, *arguments: Any) -> str:
+        """Run one statement; its command tag."""
+        async with self.connection() as connection:
+            return await connection.execute(query, *arguments)
+
+    async def close(self) -> None:
+        """Give back every connection; cut those still busy after five seconds. Idempotent."""
+        try:
+            await asyncio.wait_for(self._pool.close(), 5.0)
+        except TimeoutError:
+            self._pool.terminate()

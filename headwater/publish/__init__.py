@@ -1,0 +1,20 @@
+"""How events are said: through the outbox, by the relay, or directly."""
+
+from headwater.publish.direct import DirectProducer, Outcome
+from headwater.publish.outgoing import Enablement, Outgoing
+from headwater.publish.producer import Producer, Receipt
+from headwater.publish.relay import Relay
+from headwater.publish.said import REALM, About, Said
+
+__all__ = [
+    "REALM",
+    "About",
+    "DirectProducer",
+    "Enablement",
+    "Outcome",
+    "Outgoing",
+    "Producer",
+    "Receipt",
+    "Relay",
+    "Said",
+]

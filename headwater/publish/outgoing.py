@@ -1,0 +1,88 @@
+"""Where an event goes, and how it stands there: the one way onto streams for relay, direct producer and backfill."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+import msgspec
+
+from headwater.database import Database
+from headwater.event import Codec, Envelope, Fields
+from headwater.topology import Catalogue
+
+Respell = Callable[[Envelope, Fields, str], Fields]
+"""Rewrites an entry in the old spelling of its stream."""
+
+Enabled = Callable[[Iterable[str]], Awaitable[Mapping[str, set[str]]]]
+"""Which applications each tenant has enabled."""
+
+
+class Outgoing:
+    """Routes and encodes envelopes."""
+
+    def __init__(self, codec: Codec, catalogue: Catalogue, respell: Respell | None = None) -> None:
+        """`respell` is needed when a stream of the catalogue is declared in the old spelling."""
+        self.codec = codec
+        self.catalogue = catalogue
+        self._respell = respell
+
+    def entries(self, envelope: Envelope, enabled: Iterable[str]) -> list[tuple[str, Fields]]:
+        """(stream key, fields) for every stream the event goes to now; empty when nobody wants it.
+
+        A historical event with a target goes to that application alone. Raises EventError.
+        """
+        if envelope.historical:
+            enabled = {envelope.target}
+        found = []
+        for key, target in self.catalogue.route(envelope.type, envelope.tenant, enabled):
+            aimed = envelope.target if target == "*" else target
+            addressed = (
+                envelope if aimed == envelope.target else msgspec.structs.replace(envelope, target=aimed)
+            )
+            found.append((key, self._spell(addressed, key)))
+        return found
+
+    def _spell(self, envelope: Envelope, key: str) -> Fields:
+        fields = self.codec.encode(envelope)
+        if self._respell is None or self.catalogue.stream(envelope.type).spelling == "own":
+            return fields
+        return self._respell(envelope, fields, key)
+
+    def wants_enablement(self, event_type: str) -> bool:
+        """Whether the event's streams depend on what its tenant has enabled."""
+        return self.catalogue.stream(event_type).per_application
+
+
+class Enablement:
+    """What each tenant has enabled, read from the source, remembered for at most `ttl` seconds.
+
+    Chunk reads of a backfill start only after that time has passed since the toggle, so that a
+    change published by an outdated memory is seen by the reads.
+    """
+
+    def __init__(self, database: Database, query: str, *, ttl: float = 1.0) -> None:
+        """`query`: `$1 text[] tenants -> rows (tenant text, app text)`."""
+        self._database = database
+        self._query = query
+        self._ttl = ttl
+        self._known: dict[str, tuple[float, set[str]]] = {}
+
+    async def __call__(self, tenants: Iterable[str]) -> Mapping[str, set[str]]:
+        """Enabled applications of each tenant asked for."""
+        asked = set(tenants)
+        now = time.monotonic()
+        outdated = [one for one in asked if self._known.get(one, (0.0, None))[0] <= now]
+        if outdated:
+            found = gather(await self._database.fetch(self._query, outdated))
+            for tenant in outdated:
+                self._known[tenant] = (now + self._ttl, found.get(tenant, set()))
+        return {tenant: self._known[tenant][1] for tenant in asked}
+
+
+def gather(rows: Iterable[Mapping[str, str]]) -> dict[str, set[str]]:
+    """Rows (tenant, app) as a mapping."""
+    found: dict[str, set[str]] = {}
+    for row in rows:
+        found.setdefault(row["tenant"], set()).add(row["app"])
+    return found

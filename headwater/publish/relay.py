@@ -1,0 +1,191 @@
+"""Move events from the outbox to their streams, in order, one relay at a time.
+
+The loop: take the oldest rows that are on no stream, ask which applications their tenants have
+enabled *now*, append, mark. A crash between append and mark says events twice under one id, which
+every consumer drops. Any number of relays may run: one holds the lock, the others stand by.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+import structlog
+
+from headwater import failpoints
+from headwater.broker import Broker, provision
+from headwater.database import Connection, Row, connect, is_unavailable, load
+from headwater.errors import BrokerRefused, BrokerUnavailable, EventError, HeadwaterError, ServerUnavailable
+from headwater.event import Envelope, Fields
+from headwater.publish.outgoing import Outgoing, gather
+
+log = structlog.get_logger()
+_LEADER = 0x72656C6179  # "relay": the advisory lock that says who moves events
+
+
+class Moved(NamedTuple):
+    """What one pass did."""
+
+    rows: int
+    entries: int
+    quarantined: int
+
+
+class Relay:
+    """One process's relay."""
+
+    def __init__(
+        self, source_url: str, broker: Broker, outgoing: Outgoing, enablement: str, batch: int = 500
+    ) -> None:
+        """`enablement`: `$1 text[] tenants -> rows (tenant, app)`; `batch`: rows of one pass."""
+        self._url = source_url
+        self._broker = broker
+        self._outgoing = outgoing
+        self._enablement = enablement
+        self._batch = batch
+        self._doorbell = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self.leading = False
+        self.moved = 0
+        self.last_error = ""
+
+    def stop(self) -> None:
+        """Finish the pass in hand, then leave `run`. Idempotent."""
+        self._stopping.set()
+        self._doorbell.set()
+
+    async def run(self, *, poll: float = 1.0) -> None:
+        """Move events until stopped; waits out every outage of Redis and Postgres.
+
+        `poll`: seconds between looks when no doorbell rings, and between tries to become the leader.
+        """
+        failures = 0
+        while not self._stopping.is_set():
+            try:
+                await self._session(poll)
+                failures = 0
+            except (ServerUnavailable, BrokerRefused) as error:
+                failures += 1
+                self.last_error = str(error)
+                pause = min(5.0, 0.1 * 2**failures) * random.uniform(0.5, 1.0)  # noqa: S311  # jitter, not secrecy
+                log.warning("relay.waiting", error=str(error), seconds=round(pause, 2))
+                await self._wait(pause)
+
+    async def _session(self, poll: float) -> None:
+        connection = await connect(self._url)
+        try:
+            if not await self._lead(connection, poll):
+                return
+            self.leading = True
+            await provision.apply(self._broker, self._outgoing.catalogue)
+            await connection.add_listener("headwater_outbox", self._ring)
+            log.info("relay.leading")
+            await self._move_all(connection, poll)
+        except Exception as error:
+            if is_unavailable(error):
+                raise ServerUnavailable(f"the source database went away ({error})") from error
+            raise
+        finally:
+            self.leading = False
+            await _close(connection)
+
+    async def _lead(self, connection: Connection, poll: float) -> bool:
+        while not self._stopping.is_set():
+            if await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LEADER):
+                return True
+            await self._wait(poll)
+        return False
+
+    async def _move_all(self, connection: Connection, poll: float) -> None:
+        while not self._stopping.is_set():
+            self._doorbell.clear()
+            moved = await self.move(connection)
+            self.moved += moved.entries
+            self.last_error = ""
+            if moved.rows < self._batch:
+                await self._wait(poll)
+
+    def _ring(self, *_: Any) -> None:
+        self._doorbell.set()
+
+    async def _wait(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._doorbell.wait()
+        except TimeoutError:
+            return
+
+    async def move(self, connection: Connection) -> Moved:
+        """One pass. Raises BrokerUnavailable: its rows stay waiting and are said again."""
+        rows = await connection.fetch(load(__file__, "waiting"), self._batch)
+        if not rows:
+            return Moved(0, 0, 0)
+        # Asked after the rows were seen: who is not enabled yet will read them as history.
+        enabled = gather(await connection.fetch(self._enablement, list({row["tenant"] for row in rows})))
+        appends: list[list[tuple[str, Fields]]] = []
+        errors: dict[int, str] = {}
+        for row in rows:
+            try:
+                appends.append(self._outgoing.entries(self._envelope(row), enabled.get(row["tenant"], ())))
+            except (HeadwaterError, msgspec.MsgspecError, ValueError) as error:
+                errors[row["id"]] = f"{getattr(error, 'reason', 'malformed')}: {error}"[:500]
+                appends.append([])
+        await self._quarantine(connection, errors)
+        return await self._append(connection, rows, appends, errors)
+
+    async def _append(
+        self,
+        connection: Connection,
+        rows: Sequence[Row],
+        appends: list[list[tuple[str, Fields]]],
+        errors: dict[int, str],
+    ) -> Moved:
+        replies = await self._broker.append([one for some in appends for one in some])
+        failpoints.reached("relay.appended")
+        for reply in replies:
+            if isinstance(reply, HeadwaterError):
+                raise BrokerUnavailable(f"Redis refused an entry ({reply})")
+        ids = iter(str(reply) for reply in replies)
+        done = [
+            (row["id"], " ".join(f"{key}@{next(ids)}" for key, _ in some))
+            for row, some in zip(rows, appends, strict=True)
+            if row["id"] not in errors
+        ]
+        if done:
+            await connection.execute(load(__file__, "mark_published"), *zip(*done, strict=True))
+        failpoints.reached("relay.marked")
+        return Moved(len(rows), len(replies), len(errors))
+
+    def _envelope(self, row: Row) -> Envelope:
+        event = self._outgoing.codec.registry.read(row["type"], row["schema_version"], row["data"])
+        if event.key != row["key"]:
+            raise EventError("malformed", f"the row's key is not its event's ({row['key']!r}, {event.key!r})")
+        return Envelope(
+            id=row["event_id"],
+            event=event,
+            tenant=row["tenant"],
+            time=row["said_at"].isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            source=row["source"],
+            version=row["version"],
+            op=row["op"],
+            target=row["target"] if row["target"] != "*" else event.target,
+            correlation=row["correlation"],
+            metadata=msgspec.json.decode(row["metadata"], type=dict[str, Any]),
+        )
+
+    @staticmethod
+    async def _quarantine(connection: Connection, errors: dict[int, str]) -> None:
+        if errors:
+            await connection.execute(load(__file__, "quarantine"), list(errors), list(errors.values()))
+            log.error("relay.quarantined", rows=list(errors), errors=list(errors.values())[:3])
+
+
+async def _close(connection: Any) -> None:
+    try:
+        await connection.close(timeout=2.0)
+    except (OSError, TimeoutError) as error:
+        log.debug("relay.closing", error=str(error))
+        connection.terminate()

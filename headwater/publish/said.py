@@ -1,0 +1,67 @@
+"""What a producer says, and the envelope it becomes."""
+
+from __future__ import annotations
+
+from typing import Any, Required, TypedDict
+
+import msgspec
+
+from headwater import clock
+from headwater.errors import EventError
+from headwater.event import Envelope, Event, event_id, unique_id
+
+REALM = "00000000-0000-4000-8000-000000000000"
+"""Stands where a tenant would, for subjects that belong to the whole realm."""
+
+
+class About(TypedDict, total=False):
+    """What a producer adds to an event."""
+
+    tenant: Required[str]
+    """Whose fact this is."""
+    version: int | None
+    """The row's headwater_version, from RETURNING."""
+    operation_id: str | None
+    """Identity of a fact without a version: the same one always gives the same event id."""
+    correlation: str
+    metadata: dict[str, Any] | None
+
+
+class Said(msgspec.Struct, frozen=True):
+    """An event and what is known about it."""
+
+    event: Event
+    tenant: str
+    version: int | None = None
+    operation_id: str | None = None
+    correlation: str = ""
+    metadata: dict[str, Any] | None = None
+
+    def envelope(self, source: str, *, historical: bool = False, target: str = "", job: str = "") -> Envelope:
+        """The envelope; its id is deterministic where the fact has a version or an operation id.
+
+        Raises EventError `missing_version` for a state without a version.
+        """
+        event = self.event
+        if self.version is None and event.subject.state:
+            raise EventError(
+                "missing_version",
+                f"a state event needs the version of its row ({event.type!r}, {event.key!r})",
+                hint="pass version=row['headwater_version'], read by RETURNING in the same statement",
+            )
+        tenant = self.tenant if event.subject.tenanted else REALM
+        identity = self.operation_id or self.version
+        return Envelope(
+            id=unique_id() if identity is None else event_id(event.type, tenant, event.key, identity),
+            event=event,
+            tenant=tenant,
+            time=clock.stamp(clock.now()),
+            source=source,
+            version=self.version,
+            op=event.op,
+            target=target or event.target,
+            historical=historical,
+            job=job,
+            correlation=self.correlation,
+            metadata=self.metadata or {},
+        )
