@@ -4,7 +4,8 @@ import sys
 
 if sys.platform == "win32":
     raise ImportError(
-        "embedded servers need Linux or macOS; on Windows use WSL2, or set HEADWATER_REDIS_URL and HEADWATER_SOURCE_URL"
+        "embedded servers need Linux or macOS; on Windows use WSL2, "
+        "or set HEADWATER_REDIS_URL and HEADWATER_SOURCE_URL"
     )
 
 from headwater.embedded.choice import Mode

@@ -1,7 +1,7 @@
 """As whom Postgres runs, because it refuses to run as root, and `initdb` as a user without a name.
 
-First choice is a user namespace in which we are `nobody`: files stay ours, the system is not touched. Where the
-kernel or the container refuses that, root hands data and a copy of unreachable binaries to uid 65534.
+First choice is a user namespace in which we are `nobody`: files stay ours, the system is not touched. Where
+the kernel or the container refuses that, root hands data and a copy of unreachable binaries to uid 65534.
 """
 
 from __future__ import annotations
@@ -51,7 +51,11 @@ class Account:
         """Whether `program --version` works as this account."""
         try:
             done = subprocess.run(  # noqa: S603 (a binary we chose)
-                [*self.prefix, str(program), "--version"], capture_output=True, check=False, cwd="/", **self.popen_options()
+                [*self.prefix, str(program), "--version"],
+                capture_output=True,
+                check=False,
+                cwd="/",
+                **self.popen_options(),
             )
         except PermissionError:
             return False

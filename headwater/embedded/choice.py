@@ -73,7 +73,11 @@ def choose_postgres(mode: Mode, major: int | None = None) -> Choice:
     if major is None:
         return choice
     fitting = tuple(binary for binary in choice.candidates if binary.version[0] == major)
-    others = (f"{binary} can not open data of postgres {major}" for binary in choice.candidates if binary not in fitting)
+    others = (
+        f"{binary} can not open data of postgres {major}"
+        for binary in choice.candidates
+        if binary not in fitting
+    )
     return Choice(fitting, (*choice.refused, *others))
 
 

@@ -1,7 +1,7 @@
 """Private directories that one process owns at a time, and that do not stay when they are temporary.
 
-A directory is owned by whoever holds the lock on it, so the kernel tells who is dead: no pid is ever mistaken for
-another. Temporary directories of dead owners are removed by the next start.
+A directory is owned by whoever holds the lock on it, so the kernel tells who is dead: no pid is ever mistaken
+for another. Temporary directories of dead owners are removed by the next start.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SHORT = Path("/tmp")  # noqa: S108 (socket paths end at 104 bytes; the folder in
 
 @contextmanager
 def temporary_directory(base: Path) -> Iterator[Path]:
-    """A new directory in `base`, only for us, removed at the end; what killed runs left in `base` goes first."""
+    """A new directory in `base`, only for us, removed at the end. First removes what killed runs left."""
     sweep(base)
     path, lock = _create_locked(base)
     try:
@@ -49,7 +49,8 @@ def kept_directory(path: Path) -> Iterator[Path]:
     lock = _lock(path)
     if lock is None:
         raise EmbeddedUnavailable(
-            f"servers run already in {path}", hint="Stop the other headwater there, or name another directory."
+            f"servers run already in {path}",
+            hint="Stop the other headwater there, or name another directory.",
         )
     try:
         stop_leftovers(path)
@@ -96,12 +97,24 @@ def stop_leftovers(directory: Path) -> None:
     """End servers of a killed owner of `directory`: where no kernel does it, or has not done it yet."""
     for note in directory.glob("*.pid"):
         number, _, data = note.read_text().partition(" ")
-        until = monotonic() + 10
-        while data and data in _command_line(int(number)):
-            # Fast for Postgres, clean for both; after the half of the time without a choice.
-            os.kill(int(number), signal.SIGINT if monotonic() < until - 5 else signal.SIGKILL)
-            time.sleep(0.05)
+        if data and not _stopped(
+            int(number), data, signal.SIGINT, within=5
+        ):  # fast for Postgres, clean for both
+            _stopped(int(number), data, signal.SIGKILL, within=5)
         note.unlink()
+
+
+def _stopped(pid: int, data: str, number: signal.Signals, within: float) -> bool:
+    until = monotonic() + within
+    signalled = False
+    while data in _command_line(pid):
+        if not signalled:
+            os.kill(pid, number)
+            signalled = True
+        if monotonic() > until:
+            return False
+        time.sleep(0.01)
+    return True
 
 
 def _create_locked(base: Path) -> tuple[Path, int]:

@@ -26,13 +26,19 @@ PR_SET_PDEATHSIG = 1
 
 
 class Process:
-    """A running server. Start it on the main thread: the kernel's signal comes when the *thread* that forked ends."""
+    """A running server.
 
-    def __init__(self, argv: Sequence[str], *, log: Path, account: Account, last_signal: signal.Signals) -> None:
+    Start it on the main thread: the kernel's signal comes when the *thread* that forked ends.
+    """
+
+    def __init__(
+        self, argv: Sequence[str], *, log: Path, account: Account, last_signal: signal.Signals
+    ) -> None:
         self._log = log
-        self._log_start = log.stat().st_size if log.exists() else 0
+        log.touch(mode=0o600)
+        self._log_start = log.stat().st_size
         with log.open("ab") as output:
-            self._popen = subprocess.Popen(  # noqa: S603, PLW1509 (prctl has to run in the child)
+            self._popen = subprocess.Popen(  # noqa: S603 (a binary we chose)
                 [*account.prefix, *argv],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -40,7 +46,7 @@ class Process:
                 cwd="/",  # ours may be closed to another account
                 env=_environment(),
                 start_new_session=True,
-                preexec_fn=_signalled_at_our_death(last_signal),
+                preexec_fn=_signalled_at_our_death(last_signal),  # noqa: PLW1509 (loads and locks nothing)
                 **account.popen_options(),
             )
 
@@ -54,7 +60,7 @@ class Process:
         """None while it runs."""
         return self._popen.poll()
 
-    def signal(self, number: signal.Signals) -> None:
+    def send(self, number: signal.Signals) -> None:
         """Send a signal; nothing happens when it has ended already."""
         self._popen.send_signal(number)
 
@@ -68,7 +74,10 @@ class Process:
         return code
 
     def finish(self, number: signal.Signals, within: float) -> None:
-        """Signal, wait, and kill it after `within` seconds. Does not give the loop away: a cancel can not cut it short."""
+        """Signal, wait, and kill it after `within` seconds.
+
+        Does not give the loop away, so that a cancel can not cut it short.
+        """
         self._popen.send_signal(number)
         try:
             self._popen.wait(within)

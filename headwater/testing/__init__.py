@@ -1,0 +1,6 @@
+"""What tests need, shipped so that users can test their own handlers on real servers."""
+
+from headwater.testing.servers import RunningServers, running_servers
+from headwater.testing.waiting import until
+
+__all__ = ["RunningServers", "running_servers", "until"]

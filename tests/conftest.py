@@ -1,0 +1,16 @@
+"""Servers once a session; each worker of pytest-xdist has its own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+
+from headwater.testing import RunningServers, running_servers
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def servers() -> AsyncIterator[RunningServers]:
+    """A Redis and a Postgres: those named in the environment, else embedded ones without fsync."""
+    async with running_servers() as running:
+        yield running
