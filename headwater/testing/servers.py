@@ -35,7 +35,7 @@ class RunningServers:
 
     @asynccontextmanager
     async def fresh_database(self, template: str | None = None) -> AsyncIterator[str]:
-        """The URL of a new database, empty or a copy of `template`; dropped at the end, connected to or not."""
+        """The URL of a new database, empty or a copy of `template`; dropped at the end, in use or not."""
         name = f"headwater_test_{secrets.token_hex(6)}"
         await create_database(self.maintenance_url, name, template)
         try:

@@ -5,14 +5,22 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import TypeVar, cast
+from typing import TypeVar, overload
 
 from headwater.clock import monotonic
 
 T = TypeVar("T")
 
 
-async def until(check: Callable[[], T | Awaitable[T]], within: float = 10.0, every: float = 0.02) -> T:
+@overload
+async def until(check: Callable[[], Awaitable[T]], within: float = ..., every: float = ...) -> T: ...
+
+
+@overload
+async def until(check: Callable[[], T], within: float = ..., every: float = ...) -> T: ...
+
+
+async def until(check: Callable[[], object], within: float = 10.0, every: float = 0.02) -> object:
     """Call `check`, sync or async, every `every` seconds until it returns something true; return that.
 
     An exception counts as not yet. A check that is still waiting at the end is cancelled.
@@ -28,7 +36,7 @@ async def until(check: Callable[[], T | Awaitable[T]], within: float = 10.0, eve
                 asyncio.get_running_loop().time() + max(deadline - monotonic(), every)
             ):
                 result = check()
-                value = cast("T", await result if inspect.isawaitable(result) else result)
+                value = await result if inspect.isawaitable(result) else result
         except Exception as raised:  # noqa: BLE001, RUF100 (whatever it is, it is reported at the end)
             last, error = f"it last raised {raised!r}", raised
         else:
