@@ -9,17 +9,37 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 import types
 import typing
 from typing import Any, Literal
 
 import msgspec
 
-from headwater.config.values import AdminKey, Dsn, Secret, duration, spell
+from headwater.config.values import AdminKey, Dsn, Secret, duration, plain, spell
 from headwater.errors import SettingsError
 
 PREFIX = "HEADWATER_"
-_WORDS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+_WORDS = {
+    "true": True,
+    "1": True,
+    "yes": True,
+    "on": True,
+    "false": False,
+    "0": False,
+    "no": False,
+    "off": False,
+}
+_KINDS = {
+    "text": "a text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "duration": "a duration",
+    "list": "a list",
+    "keys": "a list of keys",
+    "secret": "a secret",
+}
 _UNITS = {"milliseconds": 0.001, "minutes": 60.0, "days": 86_400.0}
 
 
@@ -38,7 +58,9 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     aliases: tuple[str, ...] = ()
     schemes: tuple[str, ...] = ()
     pattern: str = ""
-    """Said when `check` fails for a text: the form that is expected."""
+    """Regular expression that the whole text matches."""
+    form: str = ""
+    """The pattern in words."""
 
 
 def about(doc: str, **details: Any) -> About:
@@ -84,7 +106,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
         """
         try:
             parsed = self._read(value, name)
-        except (ValueError, TypeError, OverflowError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
             reason = f": {error}" if self.kind == "keys" else ""
             raise self._refused(name, value, reason) from None
         self.check(parsed, name, value)
@@ -94,87 +116,101 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
         """Raises SettingsError when the value is out of range."""
         if value is None and self.optional:
             return
-        details, shown = self.about, value if given is None else given
-        if self.kind in {"integer", "number", "duration"}:
-            fits = (
-                math.isfinite(value)
-                and (details.least is None or value >= details.least)
-                and (details.above is None or value > details.above)
-                and (details.most is None or value <= details.most)
-            )
-        elif self.kind == "choice":
-            fits = value in self.choices
-        elif self.kind == "url":
-            fits = not details.schemes or value.reveal().partition("://")[0] in details.schemes
-        elif self.kind == "urls":
-            fits = all(url.reveal().partition("://")[0] in details.schemes for url in value.values())
-        else:
-            return
-        if not fits:
-            raise self._refused(name or self.dotted, shown)
+        if not self._fits(value):
+            raise self._refused(name or self.dotted, value if given is None else given)
+
+    def _fits(self, value: Any) -> bool:
+        details = self.about
+        match self.kind:
+            case "integer" | "number" | "duration":
+                return (
+                    math.isfinite(value)
+                    and (details.least is None or value >= details.least)
+                    and (details.above is None or value > details.above)
+                    and (details.most is None or value <= details.most)
+                )
+            case "choice":
+                return value in self.choices
+            case "url":
+                return value.reveal().partition("://")[0] in details.schemes
+            case "urls":
+                return all(url.reveal().partition("://")[0] in details.schemes for url in value.values())
+            case "text" | "secret":
+                text = value.reveal() if isinstance(value, Secret) else value
+                return not details.pattern or re.fullmatch(details.pattern, text) is not None
+            case _:
+                return True
 
     def accepted(self, name: str = "") -> str:
-        """What may be given under a name, in words: `from 1 to 60`."""
-        details, write = self.about, self._writer(name)
+        """What may be given under a name, in words: `a whole number from 1 up to 60`."""
+        details = self.about
         if self.kind == "choice":
             return "one of " + ", ".join(self.choices)
-        if self.kind == "boolean":
-            return "true or false"
         if details.schemes:
-            return f"a {'/'.join(details.schemes)} URL"
-        kind = {"integer": "a whole number ", "duration": "a duration like 30s ", "number": "a number "}
-        low = f"from {write(details.least)}" if details.least is not None else ""
-        low = f"above {write(details.above)}" if details.above is not None else low
-        high = f"{'up ' if low else 'at most '}to {write(details.most)}" if low else f"at most {details.most}"
-        return (kind.get(self.kind, "") + f"{low} {high if details.most is not None else ''}").strip() or self.kind
+            return f"a URL with {', '.join(f'{scheme}://' for scheme in details.schemes)}"
+        if self.kind not in {"integer", "number", "duration"}:
+            return details.form or _KINDS[self.kind]
+        seeded = self._in_seed_unit(name)
+        words = [f"a number of {details.seed_unit}" if seeded else _KINDS[self.kind]]
+        if details.least is not None:
+            words.append(f"from {self.write(details.least, name)}")
+        if details.above is not None:
+            words.append(f"above {self.write(details.above, name)}")
+        if details.most is not None:
+            words.append(f"{'up to' if len(words) > 1 else 'at most'} {self.write(details.most, name)}")
+        return " ".join(words)
 
     def write(self, value: Any, name: str = "") -> str:
         """The value as one would write it under a name; secrets masked; empty for none."""
         if value is None:
             return ""
         if self.kind == "duration":
-            return self._writer(name or self.name)(value)
+            unit = self._in_seed_unit(name or self.name)
+            return plain(value / unit) if unit else spell(value)
         if self.kind == "boolean":
             return "true" if value else "false"
         if self.kind in {"list", "keys"}:
             return ",".join(str(item) for item in value)
-        return f"{value:g}" if self.kind == "number" else str(value)
+        return plain(value) if self.kind in {"integer", "number"} else str(value)
 
-    def _writer(self, name: str) -> Any:
-        if self.kind != "duration":
-            return lambda number: f"{number:g}"
-        if name == self.about.seed and self.about.seed_unit:
-            return lambda seconds: f"{seconds / _UNITS[self.about.seed_unit]:g}"
-        return spell
+    def _in_seed_unit(self, name: str) -> float | None:
+        """Seconds in the unit of a bare number, where it is the seed's."""
+        unit = self.about.seed_unit
+        return _UNITS[unit] if unit and name == self.about.seed else None
 
     def _read(self, value: Any, name: str) -> Any:
-        text = value.strip() if isinstance(value, str) else value
+        given: Any = value.strip() if isinstance(value, str) else value
         match self.kind:
-            case "duration":
-                seeded = name == self.about.seed and self.about.seed_unit
-                return duration(_no_boolean(text), unit=_UNITS[self.about.seed_unit] if seeded else 1.0)
-            case "integer":
-                return _whole(text)
-            case "number":
-                return float(_no_boolean(text))
+            case "duration" | "integer" | "number":
+                return self._read_number(given, name)
             case "boolean":
-                return text if isinstance(text, bool) else _WORDS[str(text).lower()]
-            case "list" | "keys":
-                items = [item.strip() for item in text.replace("\n", ",").split(",")] if isinstance(text, str) else text
-                return tuple(AdminKey.parse(item) if self.kind == "keys" else item for item in items if item)
-            case "url" | "secret":
-                return (Dsn if self.kind == "url" else Secret)(_text(text))
+                return given if isinstance(given, bool) else _WORDS[str(given).lower()]
+            case "list":
+                return _items(given)
+            case "keys":
+                return tuple(AdminKey.parse(item) for item in _items(given))
             case "urls":
-                return {_text(key).lower(): Dsn(_text(url)) for key, url in text.items()}
+                return {_text(key).lower(): Dsn(_text(url)) for key, url in given.items()}
             case _:
-                return _text(text)
+                return {"url": Dsn, "secret": Secret}.get(self.kind, str)(_text(given))
+
+    def _read_number(self, given: Any, name: str) -> float | int:
+        if isinstance(given, bool):
+            raise TypeError("not a number")
+        if self.kind == "duration":
+            return duration(given, unit=self._in_seed_unit(name) or 1.0)
+        if self.kind == "number":
+            return float(given)
+        if isinstance(given, float):
+            raise TypeError("not a whole number")
+        return int(given)
 
     def _refused(self, name: str, value: Any, reason: str = "") -> SettingsError:
         hidden = self.kind in {"url", "urls", "secret", "keys"}
         given = "" if hidden else f" ({value})"
         return SettingsError(
-            f"{name} is out of range{given}{reason}",
-            hint=f"{name} is {self.accepted(name)}; default {self.write(self.default, name) or 'none'}",
+            f"{name}{given} is not {self.accepted(name)}{reason}",
+            hint=f"correct {name}, or remove it for the default: {self.write(self.default, name) or 'none'}",
         )
 
 
@@ -197,7 +233,14 @@ def declared(section: type[Section]) -> tuple[Field, ...]:
             bare, details = typing.get_args(hint)[:2]
             kind, choices, optional = _kind(bare, details)
             fields.append(
-                Field(path=(name,), kind=kind, choices=choices, optional=optional, default=default, about=details)
+                Field(
+                    path=(name,),
+                    kind=kind,
+                    choices=choices,
+                    optional=optional,
+                    default=default,
+                    about=details,
+                )
             )
     return tuple(fields)
 
@@ -205,14 +248,16 @@ def declared(section: type[Section]) -> tuple[Field, ...]:
 def sections(section: type[Section]) -> dict[str, type[Section]]:
     """The sections directly in one."""
     hints = typing.get_type_hints(section)
-    return {name: hint for name, hint in hints.items() if isinstance(hint, type) and issubclass(hint, Section)}
+    return {
+        name: hint for name, hint in hints.items() if isinstance(hint, type) and issubclass(hint, Section)
+    }
 
 
 def _defaults(section: type[Section]) -> list[Any]:
     found = []
     for field in msgspec.structs.fields(section):
         made = field.default_factory
-        found.append(made() if made is not msgspec.NODEFAULT else field.default)  # type: ignore[operator, misc]  # a factory by then
+        found.append(made() if made is not msgspec.NODEFAULT else field.default)
     return found
 
 
@@ -232,16 +277,9 @@ def _kind(bare: Any, details: About) -> tuple[str, tuple[str, ...], bool]:
     return simple[bare], (), optional
 
 
-def _whole(value: Any) -> int:
-    if isinstance(value, float | bool):
-        raise TypeError("not a whole number")
-    return int(value)
-
-
-def _no_boolean(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise TypeError("not a number")
-    return value
+def _items(given: Any) -> tuple[str, ...]:
+    items = given.replace("\n", ",").split(",") if isinstance(given, str) else given
+    return tuple(filter(None, (_text(item).strip() for item in items)))
 
 
 def _text(value: Any) -> str:

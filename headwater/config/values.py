@@ -67,14 +67,19 @@ def duration(value: str | float, *, unit: float = 1.0) -> float:
     return round(float(found[1]) * _SECONDS[found[2]], 9)
 
 
+def plain(number: float) -> str:
+    """A number without exponent and without zeros at its end."""
+    return f"{number:.6f}".rstrip("0").rstrip(".")
+
+
 def spell(seconds: float) -> str:
     """A duration as one would write it: `30s`, `500ms`, `7d`; `duration` reads it back."""
-    if seconds < 1:
+    if 0 < seconds < 1:
         return f"{seconds * 1000:g}ms"
     for unit in ("d", "h", "m"):
         if seconds >= _SECONDS[unit] and seconds % _SECONDS[unit] == 0:
             return f"{seconds / _SECONDS[unit]:g}{unit}"
-    return f"{seconds:g}s"
+    return f"{plain(seconds)}s"
 
 
 class AdminKey(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,165 @@
+"""Settings of the existing syncs, under the names, units and defaults they have there.
+
+Accepted and checked now; used by the tenant, user and customer syncs.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from headwater.config.fields import Section, about
+from headwater.config.values import Dsn, Secret
+from headwater.errors import SettingsError
+
+_HTTP = ("http", "https")
+
+
+class TenantSyncSettings(Section, frozen=True, kw_only=True):
+    """Used by the tenant sync."""
+
+    use_temporal: Annotated[
+        bool, about("Run the sync of a first login as a Temporal workflow.", seed="USE_TEMPORAL_FOR_AUTH")
+    ] = False
+    temporal_timeout: Annotated[
+        float,
+        about(
+            "How long a login waits for the workflow before the direct way is taken.",
+            least=1,
+            most=600,
+            duration=True,
+            seed="TEMPORAL_AUTH_TIMEOUT_MS",
+            seed_unit="milliseconds",
+        ),
+    ] = 60.0
+    temporal_tenants: Annotated[
+        tuple[str, ...], about("Only these tenants use Temporal; empty: all.", seed="TEMPORAL_TENANTS")
+    ] = ()
+    temporal_enabled: Annotated[
+        bool,
+        about("A Temporal server is there; without it the direct way is taken.", seed="TEMPORAL_ENABLED"),
+    ] = False
+    temporal_address: Annotated[str, about("Host and port of Temporal.", seed="TEMPORAL_ADDRESS")] = (
+        "localhost:7233"
+    )
+    temporal_namespace: Annotated[str, about("Namespace in Temporal.", seed="TEMPORAL_NAMESPACE")] = "default"
+    timeout: Annotated[
+        float,
+        about(
+            "Longest essential sync on the direct way.",
+            least=1,
+            most=3600,
+            duration=True,
+            seed="SYNC_TIMEOUT_MS",
+            seed_unit="milliseconds",
+        ),
+    ] = 60.0
+
+
+class UserSyncSettings(Section, frozen=True, kw_only=True):
+    """Used by the user sync."""
+
+    interval: Annotated[
+        float,
+        about(
+            "Time between two sweeps.",
+            least=6,
+            most=86_400,
+            duration=True,
+            seed="SYNC_INTERVAL_MINUTES",
+            seed_unit="minutes",
+        ),
+    ] = 60.0
+    window_multiplier: Annotated[
+        float,
+        about("Least look-back of a sweep, in intervals.", least=1, most=100, seed="SYNC_WINDOW_MULTIPLIER"),
+    ] = 3.0
+    source_host: Annotated[str, about("Host of the source database.", seed="SOURCE_DB_HOST")] = ""
+    source_port: Annotated[int, about("Its port.", least=1, most=65_535, seed="SOURCE_DB_PORT")] = 5432
+    source_name: Annotated[str, about("Its name.", seed="SOURCE_DB_NAME")] = ""
+    source_user: Annotated[str, about("User there.", seed="SOURCE_DB_USER")] = ""
+    source_password: Annotated[Secret | None, about("Password there.", seed="SOURCE_DB_PASSWORD")] = None
+    source_pool_size: Annotated[
+        int, about("Most connections there.", least=1, most=500, seed="SOURCE_DB_POOL_SIZE")
+    ] = 10
+    chat_host: Annotated[str, about("Host of the chat database.", seed="CHAT_DB_HOST")] = ""
+    chat_port: Annotated[int, about("Its port.", least=1, most=65_535, seed="CHAT_DB_PORT")] = 5432
+    chat_name: Annotated[str, about("Its name.", seed="CHAT_DB_NAME")] = ""
+    chat_user: Annotated[str, about("User there.", seed="CHAT_DB_USER")] = ""
+    chat_password: Annotated[Secret | None, about("Password there.", seed="CHAT_DB_PASSWORD")] = None
+    chat_pool_size: Annotated[
+        int, about("Most connections there.", least=1, most=500, seed="CHAT_DB_POOL_SIZE")
+    ] = 10
+    max_retries: Annotated[
+        int, about("Retries of one user after the first attempt.", least=0, most=100, seed="MAX_RETRIES")
+    ] = 3
+    retry_initial_delay: Annotated[
+        float,
+        about(
+            "Wait before the first retry.",
+            least=0.001,
+            most=60,
+            duration=True,
+            seed="RETRY_INITIAL_DELAY",
+            seed_unit="milliseconds",
+        ),
+    ] = 1.0
+    retry_max_delay: Annotated[
+        float,
+        about(
+            "Longest wait before a retry.",
+            least=0.001,
+            most=3600,
+            duration=True,
+            seed="RETRY_MAX_DELAY",
+            seed_unit="milliseconds",
+        ),
+    ] = 30.0
+    retry_backoff_multiplier: Annotated[
+        float,
+        about("Each wait is the one before times this.", least=1, most=10, seed="RETRY_BACKOFF_MULTIPLIER"),
+    ] = 2.0
+    max_reconnect_attempts: Annotated[
+        int,
+        about(
+            "Lost connections in a row after which health says unhealthy; reconnecting goes on.",
+            least=1,
+            most=100_000,
+            seed="MAX_RECONNECT_ATTEMPTS",
+        ),
+    ] = 10
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.retry_max_delay < self.retry_initial_delay:
+            raise SettingsError(
+                f"RETRY_MAX_DELAY ({self.retry_max_delay:g}s) is shorter than "
+                f"RETRY_INITIAL_DELAY ({self.retry_initial_delay:g}s)",
+                hint="raise RETRY_MAX_DELAY",
+            )
+
+
+class CustomerSyncSettings(Section, frozen=True, kw_only=True):
+    """Used by the customer sync."""
+
+    auth_service_url: Annotated[
+        Dsn | None,
+        about("The auth service; port 8080 by convention.", schemes=_HTTP, seed="AUTH_SERVICE_URL"),
+    ] = None
+    customer_service_url: Annotated[
+        Dsn | None,
+        about("The customer service; port 8081 by convention.", schemes=_HTTP, seed="CUSTOMER_SERVICE_URL"),
+    ] = None
+    encryption_key: Annotated[
+        Secret | None,
+        about(
+            "Key of encrypted e-mail addresses: 64 hex digits.",
+            seed="ENCRYPTION_KEY",
+            pattern="[0-9A-Fa-f]{64}",
+            form="64 hex digits, not one byte repeated",
+        ),
+    ] = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.encryption_key is not None and len(set(bytes.fromhex(self.encryption_key.reveal()))) == 1:
+            raise SettingsError("ENCRYPTION_KEY is one byte repeated", hint="make one: openssl rand -hex 32")
