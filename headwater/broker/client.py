@@ -23,6 +23,9 @@ from headwater.event import Fields
 
 _LOST = (raised.ConnectionError, raised.TimeoutError, OSError, asyncio.IncompleteReadError)
 
+RELEASED = "released"
+"""The consumer name that holds what nobody works on: given away at a drain, taken at the next reclaim."""
+
 
 class Broker:
     """A pool of connections for short commands and one of its own for blocking reads."""
@@ -173,9 +176,7 @@ class Broker:
     async def release(self, group: str, stream: str, ids: Sequence[str], *, idle: float) -> None:
         """Give entries away, as idle for `idle` seconds, so that any worker takes them at its next reclaim."""
         if ids:
-            await self.execute(
-                "XCLAIM", stream, group, "released", 0, *ids, "IDLE", int(idle * 1000), "JUSTID"
-            )
+            await self.execute("XCLAIM", stream, group, RELEASED, 0, *ids, "IDLE", int(idle * 1000), "JUSTID")
 
     async def acknowledge(self, group: str, ids: Mapping[str, Sequence[str]]) -> None:
         """Take entries off the group's pending list. Idempotent."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from headwater.broker.client import Broker
+from headwater.broker.client import RELEASED, Broker
 from headwater.topology import Catalogue
 
 
@@ -93,5 +93,5 @@ async def lag(broker: Broker, stream: str, group: str, *, now_ms: float) -> Lag 
         entries = 0  # Redis's own figure can stay above zero after a trim when nothing is left to read
     age = max(0.0, (now_ms - int(first[0].id.partition("-")[0])) / 1000) if first else 0.0
     consumers = await broker.consumers(stream, group)
-    living = sum(consumer.idle < ALIVE_WITHIN for consumer in consumers)
+    living = sum(one.idle < ALIVE_WITHIN and one.name != RELEASED for one in consumers)
     return Lag(stream, group, entries, exact, state.pending, age, living)

@@ -1,9 +1,10 @@
-"""Where an event goes, and how it stands there: the one way onto streams for relay, direct producer and backfill."""
+"""Where an event goes and how it stands there: one way onto streams, for relay, direct producer and backfill."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
 
 import msgspec
 
@@ -80,7 +81,7 @@ class Enablement:
         return {tenant: self._known[tenant][1] for tenant in asked}
 
 
-def gather(rows: Iterable[Mapping[str, str]]) -> dict[str, set[str]]:
+def gather(rows: Iterable[Any]) -> dict[str, set[str]]:
     """Rows (tenant, app) as a mapping."""
     found: dict[str, set[str]] = {}
     for row in rows:

@@ -51,6 +51,7 @@ CREATE TABLE headwater.dead_letter (
     fields     bytea,
     parked_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
     settled_at timestamptz,
+    taken_until timestamptz,
     note       text NOT NULL DEFAULT '',
     UNIQUE (app, stream, entry)
 );

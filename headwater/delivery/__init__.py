@@ -1,0 +1,7 @@
+"""How an application takes events in: declarations, the gate, outcomes, dead letters, the worker."""
+
+from headwater.delivery.consumer import Consumer, Context
+from headwater.delivery.outcome import Limits
+from headwater.delivery.worker import Pace, Worker
+
+__all__ = ["Consumer", "Context", "Limits", "Pace", "Worker"]

@@ -1,0 +1,128 @@
+"""One statement a batch: gate, delete what is gone, upsert the rest.
+
+Compiled once from the declaration and the table's own column types, so that a wrong column is
+known when the worker starts and not when the first event comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+
+from headwater.database import Connection, load
+from headwater.delivery.consumer import Upsert
+from headwater.errors import DeclarationError
+from headwater.event import Envelope
+
+_AS_TEXT = {"uuid", "json", "jsonb", "character varying", "character", "name", "text"}
+"""Types whose values travel as text and are cast by Postgres: quicker than encoding objects here."""
+
+
+class Mirror(msgspec.Struct, frozen=True):
+    """An upsert, ready to run."""
+
+    upsert: Upsert
+    statement: str
+    read: Callable[[Any], Sequence[Any]]
+    convert: tuple[Callable[[Any], Any] | None, ...]
+
+    async def apply(
+        self, connection: Connection, app: str, generation: int, batch: Sequence[Envelope]
+    ) -> int:
+        """Apply states, each key once, sorted by key; how many were newer than what was there."""
+        empty = (None,) * len(self.convert)
+        rows = [empty if one.op == "d" else self.read(one.event) for one in batch]
+        columns: list[Sequence[Any]] = list(zip(*rows, strict=True)) if self.convert else []
+        for place, convert in enumerate(self.convert):
+            if convert is not None:
+                columns[place] = [None if value is None else convert(value) for value in columns[place]]
+        return await connection.fetchval(  # type: ignore[no-any-return]
+            self.statement,
+            app,
+            self.upsert.subject,
+            generation,
+            [one.tenant for one in batch],
+            [one.key for one in batch],
+            [one.version for one in batch],
+            [one.op == "d" for one in batch],
+            *columns,
+        )
+
+
+async def compile_mirror(connection: Connection, upsert: Upsert) -> Mirror:
+    """The mirror of a declaration. Raises DeclarationError for a table or column that does not exist."""
+    types = {
+        row["name"]: row["type"] for row in await connection.fetch(load(__file__, "columns"), upsert.table)
+    }
+    if not types:
+        raise DeclarationError(f"table {upsert.table!r} does not exist", hint="run: headwater db migrate")
+    wanted = ("tenant_id", upsert.key, *upsert.columns, *([upsert.retire] if upsert.retire else []))
+    missing = [name for name in wanted if name not in types]
+    if missing:
+        raise DeclarationError(f"table {upsert.table!r} has no columns {missing}")
+    arrays = [name for name in upsert.columns if types[name].endswith("[]")]
+    if arrays:
+        raise DeclarationError(f"columns {arrays} of {upsert.table!r} are arrays", hint="use jsonb")
+    converters = tuple(_converter(types[name]) for name in upsert.columns)
+    return Mirror(upsert, statement(upsert, types), _reader(upsert.columns), converters)
+
+
+def _reader(columns: tuple[str, ...]) -> Callable[[Any], Sequence[Any]]:
+    if len(columns) == 1:
+        single = attrgetter(columns[0])
+        return lambda event: (single(event),)
+    return attrgetter(*columns) if columns else lambda _: ()
+
+
+def _converter(column_type: str) -> Callable[[Any], Any] | None:
+    return (lambda value: msgspec.json.encode(value).decode()) if column_type in {"json", "jsonb"} else None
+
+
+def statement(upsert: Upsert, types: dict[str, str]) -> str:
+    """The SQL of one batch.
+
+    $1 app, $2 subject, $3 generation, $4 tenants, $5 keys, $6 versions, $7 gone, $8… columns -> how many were newer
+    """
+    names = [f"c{place}" for place in range(len(upsert.columns))]
+    arrays = "".join(
+        f", ${place + 8}::{'text' if types[name] in _AS_TEXT else types[name]}[]"
+        for place, name in enumerate(upsert.columns)
+    )
+    tenant, key = f"::{types['tenant_id']}", f"::{types[upsert.key]}"
+    values = "".join(
+        f", ev.{alias}::{types[name]}" for alias, name in zip(names, upsert.columns, strict=True)
+    )
+    match = f"t.tenant_id = gate.tenant{tenant} AND t.{upsert.key} = gate.key{key}"
+    gone = (
+        f"UPDATE {upsert.table} AS t SET {upsert.retire} = false FROM gate WHERE gate.deleted AND {match}"
+        if upsert.retire
+        else f"DELETE FROM {upsert.table} AS t USING gate WHERE gate.deleted AND {match}"
+    )
+    changes = (
+        ", ".join(f"{name} = excluded.{name}" for name in upsert.columns)
+        or f"{upsert.key} = excluded.{upsert.key}"
+    )
+    return f"""
+WITH ev AS (
+    SELECT * FROM unnest($4::text[], $5::text[], $6::bigint[], $7::bool[]{arrays})
+           AS e ({", ".join(["tenant", "key", "version", "gone", *names])})
+), gate AS (
+    INSERT INTO headwater.ledger AS l (app, tenant, subject, key, generation, version, deleted)
+    SELECT $1, tenant, $2, key, $3, version, gone FROM ev ORDER BY tenant, key
+    ON CONFLICT (app, tenant, subject, key) DO UPDATE
+       SET generation = excluded.generation, version = excluded.version, deleted = excluded.deleted,
+           applied_at = clock_timestamp()
+     WHERE (l.generation, l.version) < (excluded.generation, excluded.version)
+    RETURNING tenant, key, deleted
+), gone AS (
+    {gone}
+), kept AS (
+    INSERT INTO {upsert.table} ({", ".join(["tenant_id", upsert.key, *upsert.columns])})
+    SELECT gate.tenant{tenant}, gate.key{key}{values} FROM gate JOIN ev USING (tenant, key) WHERE NOT gate.deleted
+    ON CONFLICT (tenant_id, {upsert.key}) DO UPDATE SET {changes}
+)
+SELECT count(*) FROM gate
+"""

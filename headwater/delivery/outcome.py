@@ -1,0 +1,118 @@
+"""What becomes of a delivery: decided here, by value, without a clock or a server."""
+
+from __future__ import annotations
+
+import asyncio
+from enum import Enum
+
+import asyncpg
+import msgspec
+
+from headwater.database import is_unavailable
+from headwater.errors import DatabaseUnavailable, EventError, Reject, Retry
+
+
+class Ack(msgspec.Struct, frozen=True):
+    """Done: applied, or known already."""
+
+
+class RetryAfter(msgspec.Struct, frozen=True):
+    """The same entry again, later."""
+
+    seconds: float
+    failures: int
+    error: str
+
+
+class Park(msgspec.Struct, frozen=True):
+    """Into the application's dead letters."""
+
+    reason: str
+    error: str
+    failures: int = 1
+
+
+Outcome = Ack | RetryAfter | Park
+
+
+class Fault(Enum):
+    """What kind of failure an error is."""
+
+    UNAVAILABLE = "the database is gone: wait, whatever the entries"
+    AGAIN = "lost a race: the same batch again at once"
+    DEPLOY = "the application's tables or rights are wrong: nothing can succeed until someone mends them"
+    PERMANENT = "this entry can never succeed"
+    UNKNOWN = "may pass at another time"
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """How often and how soon an entry is tried again."""
+
+    attempts: int = 8
+    first: float = 0.5
+    """Seconds before the second attempt; doubled each time."""
+    longest: float = 60.0
+
+
+_AGAIN = (
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.exceptions.InvalidCachedStatementError,
+)
+
+
+def classify(error: BaseException) -> Fault:
+    """The kind of a failure, by SQLSTATE class or exception type."""
+    if isinstance(error, Reject | EventError):
+        return Fault.PERMANENT
+    if isinstance(error, Retry):
+        return Fault.UNKNOWN
+    if isinstance(error, _AGAIN):
+        return Fault.AGAIN
+    if isinstance(error, DatabaseUnavailable) or is_unavailable(error):
+        return Fault.UNAVAILABLE
+    if isinstance(error, asyncpg.PostgresError):
+        return _by_state(error.sqlstate or "")
+    # asyncpg could not encode a value for its column: the same as if Postgres had refused it
+    return Fault.PERMANENT if isinstance(error, asyncpg.DataError) else Fault.UNKNOWN
+
+
+def _by_state(state: str) -> Fault:
+    if state[:2] == "42":
+        return Fault.DEPLOY
+    if state == "23503":  # a parent that is not there yet may still come
+        return Fault.UNKNOWN
+    if state[:2] in {"22", "23"} or state == "54001":
+        return Fault.PERMANENT
+    return Fault.UNAVAILABLE if state[:2] in {"08", "53", "58"} or state[:3] == "57P" else Fault.UNKNOWN
+
+
+def decide(error: BaseException, *, failures: int, limits: Limits, chance: float) -> Outcome:
+    """What becomes of one delivery that failed alone.
+
+    `failures` counts the ones before; `chance` in 0..1 spreads the retries of many entries.
+    """
+    count = failures + 1
+    text = describe(error)
+    if classify(error) is Fault.PERMANENT:
+        return Park(getattr(error, "reason", _reason(error)), text, count)
+    if count >= limits.attempts:
+        return Park("exhausted", f"failed {count} times, last: {text}", count)
+    if isinstance(error, Retry):
+        return RetryAfter(error.after, count, text)
+    pause = min(limits.longest, limits.first * 2.0**failures)
+    return RetryAfter(pause * (0.5 + chance / 2), count, text)
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, Reject):
+        return "rejected"
+    return f"sqlstate_{error.sqlstate}" if isinstance(error, asyncpg.PostgresError) else "unfit_value"
+
+
+def describe(error: BaseException) -> str:
+    """One line about an error, without row values: Postgres puts those into DETAIL, which is left out."""
+    if isinstance(error, asyncio.CancelledError):
+        return "interrupted"
+    return f"{type(error).__name__}: {error.args[0] if error.args else ''}"[:500].replace("\x00", "�")

@@ -1,0 +1,182 @@
+"""One batch, from what was read to what was acknowledged; the only caller of acknowledge.
+
+Order: apply and commit, or park, or count the failure; only then acknowledge. A crash anywhere in
+between gives the entries out again, and gate, inbox and dead letters make that harmless.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+import structlog
+
+from headwater import clock, failpoints
+from headwater.broker import Broker
+from headwater.database import Database, load
+from headwater.delivery import letters
+from headwater.delivery.applier import Applier
+from headwater.delivery.hand import Hand
+from headwater.delivery.letters import Parked
+from headwater.delivery.outcome import Ack, Outcome, Park, RetryAfter
+from headwater.delivery.work import Delivery, Sorted, Work, sort_out
+from headwater.errors import BrokerRefused, BrokerUnavailable, EventError
+from headwater.event import Codec
+
+log = structlog.get_logger()
+
+
+class Counts(msgspec.Struct):
+    """What a worker did since it started."""
+
+    read: int = 0
+    acknowledged: int = 0
+    skipped: int = 0
+    parked: int = 0
+    retried: int = 0
+    lost: int = 0
+
+
+class Settler:
+    """Settles batches for one application."""
+
+    def __init__(self, database: Database, broker: Broker, codec: Codec, group: str, hand: Hand) -> None:
+        self._database = database
+        self._broker = broker
+        self._codec = codec
+        self._group = group
+        self._hand = hand
+        self.counts = Counts()
+
+    async def settle(self, applier: Applier, deliveries: Sequence[Delivery]) -> bool:
+        """Settle a batch; False when Redis did not hear of it, and its entries will come again.
+
+        Raises DatabaseUnavailable or TablesUnfit: nothing was decided, settle the batch again.
+        """
+        found = sort_out(deliveries, applier.consumer, self._codec)
+        outcomes = await applier.settle(found.work, self._hand.failures) if found.work else []
+        await self._park(applier.consumer.app, found, outcomes)
+        await self._delay(applier.consumer.app, found.work, outcomes)
+        await self._forgive(applier.consumer.app, found.work, outcomes)
+        self.counts.skipped += len(found.skipped)
+        late = {
+            one.delivery
+            for one, outcome in zip(found.work, outcomes, strict=True)
+            if isinstance(outcome, RetryAfter)
+        }
+        return (
+            await self._acknowledge([one for one in deliveries if one not in late])
+            if late
+            else (await self._acknowledge(deliveries))
+        )
+
+    async def _park(self, app: str, found: Sorted, outcomes: Sequence[Outcome]) -> None:
+        parked = [Parked(delivery, _unreadable(error)) for delivery, error in found.unreadable]
+        parked += [
+            Parked(one.delivery, outcome, one.envelope)
+            for one, outcome in zip(found.work, outcomes, strict=True)
+            if isinstance(outcome, Park)
+        ]
+        if not parked:
+            return
+        await letters.park(self._database, app, parked)
+        failpoints.reached("worker.parked")
+        self.counts.parked += len(parked)
+        for one in parked:
+            where = {"stream": one.delivery.stream, "entry": one.delivery.entry}
+            log.warning("delivery.parked", app=app, **where, reason=one.park.reason)
+
+    async def _delay(self, app: str, work: Sequence[Work], outcomes: Sequence[Outcome]) -> None:
+        late = [
+            (one.delivery, out)
+            for one, out in zip(work, outcomes, strict=True)
+            if isinstance(out, RetryAfter)
+        ]
+        if not late:
+            return
+        rows = [(d.stream, d.entry, out.failures, out.seconds, out.error) for d, out in late]
+        await self._database.execute(load(__file__, "fail"), app, *zip(*rows, strict=True))
+        for delivery, outcome in late:
+            self._hand.failures[delivery.stream, delivery.entry] = outcome.failures
+            self._hand.wait(delivery, clock.monotonic() + outcome.seconds)
+        self.counts.retried += len(late)
+
+    async def _forgive(self, app: str, work: Sequence[Work], outcomes: Sequence[Outcome]) -> None:
+        known = self._hand.failures
+        if not known:
+            return
+        done = [
+            (one.delivery.stream, one.delivery.entry)
+            for one, outcome in zip(work, outcomes, strict=True)
+            if not isinstance(outcome, RetryAfter) and (one.delivery.stream, one.delivery.entry) in known
+        ]
+        if done:
+            await self._database.execute(load(__file__, "forgive"), app, *zip(*done, strict=True))
+
+    async def _acknowledge(self, deliveries: Sequence[Delivery]) -> bool:
+        ids: dict[str, list[str]] = {}
+        for delivery in deliveries:
+            ids.setdefault(delivery.stream, []).append(delivery.entry)
+        try:
+            await self._broker.acknowledge(self._group, ids)
+        except (BrokerUnavailable, BrokerRefused) as error:
+            log.warning("delivery.not_acknowledged", entries=len(deliveries), error=str(error))
+            return False
+        finally:
+            self._hand.drop(deliveries)
+        failpoints.reached("worker.acknowledged")
+        self.counts.acknowledged += len(deliveries)
+        return True
+
+    async def settle_letters(self, applier: Applier) -> int:
+        """Take dead letters that are to be replayed through the same path; how many were."""
+        app = applier.consumer.app
+        taken = await letters.take(self._database, app)
+        for delivery, failures in taken:
+            found = sort_out([delivery], applier.consumer, self._codec)
+            if found.unreadable:
+                outcome: Outcome = _unreadable(found.unreadable[0][1])
+            else:
+                before = {(delivery.stream, delivery.entry): failures}
+                outcome = (await applier.settle(found.work, before) or [Ack()])[0]
+            await letters.settle(self._database, delivery, outcome)
+        return len(taken)
+
+    async def recall(self, app: str, deliveries: Sequence[Delivery]) -> list[Delivery]:
+        """Of entries that come again, those that may run now; the others wait for their time."""
+        if not deliveries:
+            return []
+        places = [(one.stream, one.entry) for one in deliveries]
+        rows = await self._database.fetch(load(__file__, "failures"), app, *zip(*places, strict=True))
+        waits = {(row["stream"], row["entry"]): row["wait"] for row in rows}
+        self._hand.failures.update({(row["stream"], row["entry"]): row["failures"] for row in rows})
+        for one in deliveries:
+            if waits.get((one.stream, one.entry), 0.0) > 0:
+                self._hand.wait(one, clock.monotonic() + waits[one.stream, one.entry])
+        return [one for one in deliveries if waits.get((one.stream, one.entry), 0.0) <= 0]
+
+    async def record_lost(self, app: str, stream: str, kind: str, ids: Sequence[str], count: int = 0) -> None:
+        """Record that entries are gone, and take them off the pending list."""
+        for identity in ids or [""]:
+            await self._database.execute(
+                load(__file__, "record_gap"), app, stream, kind, identity, count or 1
+            )
+        self.counts.lost += count or len(ids)
+        log.error("delivery.lost", app=app, stream=stream, kind=kind, entries=count or len(ids))
+        if ids:
+            await self._broker.acknowledge(self._group, {stream: list(ids)})
+
+
+def _unreadable(error: EventError) -> Park:
+    return Park(error.reason, str(error)[:500])
+
+
+async def pause(stopping: asyncio.Event, seconds: float) -> bool:
+    """Wait, but not beyond a stop; True when stopping."""
+    try:
+        async with asyncio.timeout(seconds):
+            await stopping.wait()
+    except TimeoutError:
+        return False
+    return True

@@ -1,0 +1,96 @@
+"""From deliveries to work: what to skip, what can not be read, what to apply. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from headwater.delivery.consumer import Consumer, Function, Upsert
+from headwater.errors import EventError
+from headwater.event import Codec, Envelope, Fields
+from headwater.event.codec import headers
+
+
+class Delivery(NamedTuple):
+    """One entry given to this worker, or a dead letter that is replayed."""
+
+    stream: str
+    entry: str
+    fields: Fields
+    letter: int = 0
+    """The dead letter's id; 0 for entries of a stream."""
+
+
+class Work(NamedTuple):
+    """A delivery that was read and concerns this application."""
+
+    delivery: Delivery
+    envelope: Envelope
+
+
+class Sorted(NamedTuple):
+    """Deliveries by what happens to them."""
+
+    work: list[Work]
+    skipped: list[Delivery]
+    unreadable: list[tuple[Delivery, EventError]]
+
+
+def sort_out(deliveries: Iterable[Delivery], consumer: Consumer, codec: Codec) -> Sorted:
+    """Skip by header fields alone what is for others; decode the rest, each on its own."""
+    found = Sorted([], [], [])
+    app = consumer.app.encode()
+    for delivery in deliveries:
+        if not headers(delivery.fields).concerns(app):
+            found.skipped.append(delivery)
+            continue
+        try:
+            envelope = codec.decode(delivery.fields)
+        except EventError as error:
+            found.unreadable.append((delivery, error))
+            continue
+        if consumer.steps_of(envelope.type) and _is_for(envelope, consumer):
+            found.work.append(Work(delivery, envelope))
+        else:
+            found.skipped.append(delivery)
+    return found
+
+
+def _is_for(envelope: Envelope, consumer: Consumer) -> bool:
+    return envelope.target == "*" or not consumer.names.isdisjoint(envelope.target.split(","))
+
+
+def for_upsert(batch: Sequence[Work]) -> list[Envelope]:
+    """The newest state of each thing, sorted by tenant and key: one lock order for every worker."""
+    newest: dict[tuple[str, str], Envelope] = {}
+    for _, envelope in batch:
+        place = (envelope.tenant, envelope.key)
+        known = newest.get(place)
+        if known is None or (known.version or 0) < (envelope.version or 0):
+            newest[place] = envelope
+    return [newest[place] for place in sorted(newest)]
+
+
+def for_function(batch: Sequence[Work], step: Function) -> list[Work]:
+    """What a function has to look at: the newest state of each key, or each event id once, in order."""
+    wanted = [one for one in batch if step.historical or not one.envelope.historical]
+    if not step.gated:
+        return list({one.envelope.id: one for one in wanted}.values())
+    newest: dict[tuple[str, str], Work] = {}
+    for one in wanted:
+        place = (one.envelope.tenant, one.envelope.key)
+        if place not in newest or (newest[place].envelope.version or 0) < (one.envelope.version or 0):
+            newest[place] = one
+    return [newest[place] for place in sorted(newest)]
+
+
+def by_step(work: Iterable[Work], consumer: Consumer) -> dict[int, list[Work]]:
+    """Work for each step, in the order the steps were declared: one table order for every worker."""
+    found: dict[int, list[Work]] = {}
+    for one in work:
+        for place in consumer.steps_of(one.envelope.type):
+            found.setdefault(place, []).append(one)
+    return dict(sorted(found.items()))
+
+
+__all__ = ["Delivery", "Sorted", "Upsert", "Work", "by_step", "for_function", "for_upsert", "sort_out"]
