@@ -107,7 +107,7 @@ def stop_leftovers(directory: Path) -> None:
 def _stopped(pid: int, data: str, number: signal.Signals, within: float) -> bool:
     until = monotonic() + within
     signalled = False
-    while data in _command_line(pid):
+    while data in command_line(pid):
         if not signalled:
             os.kill(pid, number)
             signalled = True
@@ -149,7 +149,8 @@ def _is_ours(path: Path) -> bool:
         return False
 
 
-def _command_line(pid: int) -> str:
+def command_line(pid: int) -> str:
+    """What a process was started with, in one line; empty when there is no such process."""
     if sys.platform == "linux":
         try:
             return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
