@@ -6,7 +6,7 @@ not reachable, worth a retry · 130 interrupted. An error is three lines: what, 
 
 from __future__ import annotations
 
-import importlib.metadata
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,6 +44,8 @@ TABLE = {
 
 def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted:
+        import importlib.metadata  # noqa: PLC0415 (50 ms that only this option needs)
+
         click.echo(f"headwater {importlib.metadata.version('headwater')}")
         ctx.exit()
 
@@ -76,7 +78,7 @@ def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Print it."
 )
 @click.pass_obj
-def application(invocation: Invocation, **options: Any) -> None:
+def application(invocation: Invocation, /, **options: Any) -> None:
     """Keep many applications' databases in step with one source of truth, through Redis Streams."""
     invocation.project_dir = options["project"] or Path.cwd()
     invocation.env_file = options["env_file"]
@@ -102,6 +104,9 @@ def run(arguments: Sequence[str]) -> int:
         return error.exit_code
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else int(error.code is not None)
+    except BrokenPipeError:  # whoever read our output has gone: nobody is left to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except BaseException as error:  # the edge of the process: said once, turned into its exit code
         click.echo(explain(error, verbose=invocation.verbose), err=True)
         return exit_code(error)

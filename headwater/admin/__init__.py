@@ -1,0 +1,21 @@
+"""The admin HTTP interface: who may do what, how bodies are read, how errors are answered."""
+
+from headwater.admin.app import admin_application
+from headwater.admin.auth import KeyRing, Principal, issue, policy, principal, require
+from headwater.admin.body import read_json, reply
+from headwater.admin.problem import Problem
+from headwater.admin.server import run_admin
+
+__all__ = [
+    "KeyRing",
+    "Principal",
+    "Problem",
+    "admin_application",
+    "issue",
+    "policy",
+    "principal",
+    "read_json",
+    "reply",
+    "require",
+    "run_admin",
+]
