@@ -49,14 +49,14 @@ CREATE TABLE headwater.job_event (
 );
 CREATE INDEX job_event_job ON headwater.job_event (job, id);
 
--- The last comparison of source and application, and whether it was clean.
+-- The last clean comparison of source and application, with the loss signals and the sink it knew of.
 CREATE TABLE headwater.pass (
     tenant   text NOT NULL,
     app      text NOT NULL,
     subject  text NOT NULL,
     at       timestamptz NOT NULL DEFAULT clock_timestamp(),
-    clean    bool NOT NULL,
-    clean_at timestamptz,
+    gap      bigint NOT NULL,
+    sink     text NOT NULL,
     PRIMARY KEY (tenant, app, subject)
 );
 

@@ -1,0 +1,191 @@
+"""Do two databases agree? Compare (key, version) by bucket, both sides at once, while both move.
+
+A bucket agrees when the application shows a digest that the source has shown since the comparison
+began; only what stays different is a difference. The source side is the backfill's own scope; the
+sink side is the ledger joined with the rows that are really in the mapped table, so that a
+truncated table shows as missing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import msgspec
+
+from headwater import clock
+from headwater.database import Database, load
+from headwater.errors import DeclarationError
+from headwater.replay.backfill import Backfill
+
+BUCKETS = 1024
+
+
+class Mirrored(msgspec.Struct, frozen=True):
+    """Where an application keeps a subject: handed in by whoever knows the consumers."""
+
+    app: str
+    subject: str
+    table: str
+    key: str
+    live: str | None = None
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """What a comparison of one subject found."""
+
+    subject: str
+    source_count: int
+    applied_count: int
+    differing: tuple[int, ...]
+    """Numbers of the buckets that stayed different."""
+    as_of: datetime
+
+    @property
+    def clean(self) -> bool:
+        """Whether both sides agree."""
+        return not self.differing
+
+
+class Differences(msgspec.Struct, frozen=True):
+    """Keys that differ, by kind."""
+
+    missing: tuple[str, ...] = ()
+    """In the source only."""
+    stale: tuple[str, ...] = ()
+    """Older in the application."""
+    orphan: tuple[str, ...] = ()
+    """In the application only."""
+    ahead: tuple[str, ...] = ()
+    """Newer in the application: the source's epoch was not raised after a restore, or a foreign writer."""
+
+
+class Bucket(NamedTuple):
+    """How many rows a bucket has, and their digest."""
+
+    rows: int
+    digest: int
+
+
+Buckets = dict[int, Bucket]
+
+
+class Comparer:
+    """Compares one source with one application."""
+
+    def __init__(self, source: Database, sink: Database) -> None:
+        self._source = source
+        self._sink = sink
+        self._hash: str | None = None
+        self._sinks: dict[str, str] = {}
+
+    async def compare(
+        self, backfill: Backfill, mirrored: Mirrored, tenant: str, *, tries: int = 8, pause: float = 0.15
+    ) -> Comparison:
+        """Compare a tenant's rows of a subject; waits up to `tries` times `pause` for moving buckets to meet.
+
+        Raises DatabaseUnavailable, DeclarationError.
+        """
+        seen: dict[int, set[Bucket]] = {}
+        for attempt in range(tries):
+            if attempt:
+                await asyncio.sleep(pause)
+            source = await self._buckets(self._source, backfill.versions, tenant, mirrored.app)
+            sink = await self._buckets(self._sink, await self._applied(mirrored), tenant, mirrored.app)
+            for number in source.keys() | sink.keys():
+                seen.setdefault(number, set()).add(source.get(number, Bucket(0, 0)))
+            differing = [number for number in seen if sink.get(number, Bucket(0, 0)) not in seen[number]]
+            if not differing:
+                break
+        return Comparison(
+            mirrored.subject,
+            sum(one.rows for one in source.values()),
+            sum(one.rows for one in sink.values()),
+            tuple(sorted(differing)),
+            clock.now(),
+        )
+
+    async def differences(
+        self, backfill: Backfill, mirrored: Mirrored, tenant: str, buckets: tuple[int, ...]
+    ) -> Differences:
+        """Which keys of the buckets differ, and how."""
+        source = await self._keys(self._source, backfill.versions, tenant, mirrored.app, buckets)
+        sink = await self._keys(self._sink, await self._applied(mirrored), tenant, mirrored.app, buckets)
+        return classify(source, sink)
+
+    async def _buckets(self, database: Database, versions: str, tenant: str, app: str) -> Buckets:
+        # Hashed by the server, so that a million rows travel as a thousand.
+        key, both = await self._hashes()
+        query = (
+            f"SELECT ({key} & {BUCKETS - 1})::int AS bucket, count(*) AS count, bit_xor({both}) AS digest "
+            f"FROM (\n{versions}\n) AS v GROUP BY 1"
+        )
+        rows = await database.fetch(query, tenant, app)
+        return {row["bucket"]: Bucket(row["count"], row["digest"]) for row in rows}
+
+    async def _keys(
+        self, database: Database, versions: str, tenant: str, app: str, buckets: tuple[int, ...]
+    ) -> dict[str, int]:
+        key, _ = await self._hashes()
+        query = (
+            f"SELECT v.key, v.version FROM (\n{versions}\n) AS v "
+            f"WHERE ({key} & {BUCKETS - 1})::int = ANY ($3::int[])"
+        )
+        rows = await database.fetch(query, tenant, app, list(buckets))
+        return {row["key"]: row["version"] for row in rows}
+
+    async def _hashes(self) -> tuple[str, str]:
+        if self._hash is None:
+            probe = "SELECT hashtextextended('headwater', 0)"
+            same = await self._source.fetchval(probe) == await self._sink.fetchval(probe)
+            # The quick hash is not promised to be the same in every version of Postgres: ask, and fall back.
+            self._hash = (
+                "hashtextextended({}, 0)" if same else "('x' || substr(md5({}), 1, 16))::bit(64)::bigint"
+            )
+        return self._hash.format("v.key"), self._hash.format("v.key || ':' || v.version")
+
+    async def _applied(self, mirrored: Mirrored) -> str:
+        if mirrored.subject not in self._sinks:
+            rows = await self._sink.fetch(load(__file__, "key_types"), mirrored.table, mirrored.key)
+            types = {row["name"]: row["type"] for row in rows}
+            if len(types) != 2:
+                raise DeclarationError(f"table {mirrored.table!r} lacks tenant_id or {mirrored.key!r}")
+            self._sinks[mirrored.subject] = applied(mirrored, types)
+        return self._sinks[mirrored.subject]
+
+
+def applied(mirrored: Mirrored, types: dict[str, str]) -> str:
+    """SQL for (key, version) of what an application holds. Parameters: tenant, app."""
+    live = f" AND ({mirrored.live})" if mirrored.live else ""
+    subject = mirrored.subject.replace("'", "''")
+    return (
+        "SELECT l.key, l.version FROM headwater.ledger AS l\n"
+        f"  JOIN (SELECT {mirrored.key} AS id FROM {mirrored.table}\n"
+        f"         WHERE tenant_id = $1::text::{types['tenant_id']}{live}) AS t\n"
+        f"    ON t.id = l.key::{types[mirrored.key]}\n"
+        f" WHERE l.tenant = $1::text AND l.app = $2::text AND l.subject = '{subject}' AND NOT l.deleted"
+    )
+
+
+def classify(source: dict[str, int], sink: dict[str, int]) -> Differences:
+    """Differences of two maps from key to version. Pure."""
+    both = source.keys() & sink.keys()
+    return Differences(
+        missing=tuple(sorted(source.keys() - sink.keys())),
+        stale=tuple(sorted(key for key in both if sink[key] < source[key])),
+        orphan=tuple(sorted(sink.keys() - source.keys())),
+        ahead=tuple(sorted(key for key in both if sink[key] > source[key])),
+    )
+
+
+def as_dict(comparison: Comparison) -> dict[str, Any]:
+    """A comparison as it is shown to people and programs."""
+    return {
+        "subject": comparison.subject,
+        "sourceCount": comparison.source_count,
+        "appliedCount": comparison.applied_count,
+        "bucketsDiffering": len(comparison.differing),
+        "agree": comparison.clean,
+        "asOf": comparison.as_of,
+    }

@@ -1,0 +1,177 @@
+"""What people ask of historical sync: start, dry run, cancel, and whether one is needed at all.
+
+`needed` is false only after a clean comparison that is newer than the last sign of a loss; what is
+not known is called unknown, never guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from headwater import clock
+from headwater.broker import provision
+from headwater.database import Connection, load
+from headwater.errors import DatabaseUnavailable, HeadwaterError, ServerUnavailable
+from headwater.publish.outgoing import gather
+from headwater.replay.backfill import Backfill, chosen
+from headwater.replay.digest import Comparer, Comparison
+from headwater.replay.jobs import Job, Jobs
+from headwater.replay.runner import Ways, record_pass
+
+
+class GroupReport(msgspec.Struct, frozen=True, kw_only=True):
+    """How an application's group is doing, over all its streams."""
+
+    lag: int
+    lag_seconds: float
+    pending: int
+    living: int
+    applied_at: datetime | None
+    parked: int
+
+
+class SyncStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether an application is in step with the source, for one tenant."""
+
+    tenant: str
+    app: str
+    state: Literal["clean", "differs", "unknown"]
+    reason: str
+    counts: dict[str, int]
+    """Rows in scope by subject, for every subject that has a backfill."""
+    subjects: tuple[Comparison, ...]
+    last_clean: dict[str, datetime]
+    group: GroupReport | None
+    job: Job | None
+
+    @property
+    def needed(self) -> bool:
+        """Whether a sync is needed, or may be."""
+        return self.state != "clean"
+
+
+class History:
+    """Historical sync of one system."""
+
+    def __init__(self, ways: Ways, enablement: str) -> None:
+        """`enablement`: `$1 text[] tenants -> rows (tenant, app)`."""
+        self.ways = ways
+        self.jobs = Jobs(ways.source)
+        self._enablement = enablement
+
+    def subjects(self, app: str, options: Mapping[str, bool]) -> list[Backfill]:
+        """The backfills an application takes part in, in order."""
+        events = {event.subject.name for event in self.ways.outgoing.catalogue.events_of(app)}
+        return chosen(self.ways.backfills, events, options)
+
+    async def enabled(self, tenant: str, app: str) -> bool:
+        """Whether the tenant has the application, now."""
+        found = gather(await self.ways.source.fetch(self._enablement, [tenant]))
+        group = self.ways.outgoing.catalogue.group(app)
+        return bool(found.get(tenant, set()) & {group.app, *group.aliases})
+
+    async def start(
+        self, tx: Connection, tenant: str, app: str, options: Mapping[str, bool], about: Mapping[str, Any]
+    ) -> Job:
+        """Queue a job in the caller's transaction. Raises JobRefused with the one that is open."""
+        app = self.ways.outgoing.catalogue.group(app).app
+        subjects = [one.subject for one in self.subjects(app, options)]
+        return await self.jobs.create(tx, tenant, app, subjects, about)
+
+    async def dry_run(
+        self, tenant: str, app: str, options: Mapping[str, bool], since: datetime | None
+    ) -> dict[str, int]:
+        """How many rows a job would say, by subject; says nothing."""
+        return {
+            one.subject: await self.ways.source.fetchval(one.count, tenant, app, since)
+            for one in self.subjects(app, options)
+        }
+
+    async def status(self, tenant: str, app: str) -> SyncStatus:
+        """Compare now, and say what is known. Raises DatabaseUnavailable for the source only."""
+        app = self.ways.outgoing.catalogue.group(app).app
+        latest = await self.jobs.listed(tenant, app, limit=1)
+        counts = await self.dry_run_all(tenant, app)
+        compared: list[Comparison] = []
+        reason = await self._compare(tenant, app, compared)
+        group = await self._group(app)
+        if not reason and group is None:
+            reason = "Redis does not answer"
+        rows = await self.ways.source.fetch(load(__file__, "passes"), tenant, app)
+        state, reason = judge(reason, compared, group)
+        if state == "clean" and not await self.enabled(tenant, app):
+            state, reason = "unknown", "the application is not enabled for this tenant"
+        return SyncStatus(
+            tenant=tenant,
+            app=app,
+            state=state,
+            reason=reason,
+            counts=counts,
+            subjects=tuple(compared),
+            last_clean={row["subject"]: row["at"] for row in rows},
+            group=group,
+            job=latest[0] if latest else None,
+        )
+
+    async def dry_run_all(self, tenant: str, app: str) -> dict[str, int]:
+        """Rows in scope of every backfill of the system, whether the application reads them or not."""
+        count = self.ways.source.fetchval
+        return {one.subject: await count(one.count, tenant, app, None) for one in self.ways.backfills}
+
+    async def _compare(self, tenant: str, app: str, compared: list[Comparison]) -> str:
+        sink = self.ways.sinks.get(app)
+        if sink is None:
+            return "the application's database is not known here"
+        comparer = Comparer(self.ways.source, sink)
+        try:
+            for backfill in self.subjects(app, {}):
+                mirrored = self.ways.mirrored[app].get(backfill.subject)
+                if mirrored is None:
+                    continue
+                one = await comparer.compare(backfill, mirrored, tenant)
+                compared.append(one)
+                if one.clean:
+                    await record_pass(self.ways.source, sink, tenant, mirrored)
+        except (DatabaseUnavailable, HeadwaterError) as error:
+            return f"the comparison failed ({error})"
+        return ""
+
+    async def _group(self, app: str) -> GroupReport | None:
+        group = self.ways.outgoing.catalogue.group(app).name
+        now = clock.now().timestamp() * 1000
+        try:
+            keys = self.ways.outgoing.catalogue.keys_of(app)
+            lags = [await provision.lag(self.ways.broker, key, group, now_ms=now) for key in keys]
+            found: Sequence[provision.Lag] = [lag for lag in lags if lag is not None]
+            sink = self.ways.sinks.get(app)
+            signals = None if sink is None else await sink.fetchrow(load(__file__, "loss_signals"), app)
+        except ServerUnavailable:
+            return None
+        return GroupReport(
+            lag=sum(one.entries for one in found),
+            lag_seconds=max((one.seconds for one in found), default=0.0),
+            pending=sum(one.pending for one in found),
+            living=max((one.living for one in found), default=0),
+            applied_at=signals["applied_at"] if signals else None,
+            parked=signals["parked"] if signals else 0,
+        )
+
+
+def judge(
+    trouble: str, compared: Sequence[Comparison], group: GroupReport | None
+) -> tuple[Literal["clean", "differs", "unknown"], str]:
+    """State and reason from what was found. Pure."""
+    if trouble:
+        return "unknown", trouble
+    differing = [one.subject for one in compared if not one.clean]
+    if not compared:
+        return "unknown", "nothing of this application can be compared"
+    if not differing:
+        return "clean", ""
+    if group is not None and group.living == 0:
+        return "differs", f"no consumer is running, and {', '.join(differing)} differ"
+    return "differs", f"source and application differ: {', '.join(differing)}"

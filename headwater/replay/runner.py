@@ -1,0 +1,351 @@
+"""Run backfill jobs: group before read, chunks by key, a checkpoint behind every append.
+
+    queued → running → catching_up → verifying → verified | diverged | partial | failed | cancelled
+
+Chunks are appended directly and then checkpointed; a crash in between appends them again, which
+the gate drops. The job is done when the application has *applied* everything it appended and the
+digests agree, not when the last append returned. What still differs is repaired once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import structlog
+
+from headwater import failpoints
+from headwater.broker import Broker, EntryId, provision
+from headwater.database import Database, load
+from headwater.errors import BrokerRefused, EventError, HeadwaterError, ServerUnavailable
+from headwater.event import Event, Fields
+from headwater.publish import Outgoing, Said
+from headwater.replay.backfill import Backfill
+from headwater.replay.digest import Comparer, Comparison, Differences, Mirrored
+from headwater.replay.jobs import DETAILS, LEASE, Cancelled, Fenced, Job, Jobs, Part, Step
+from headwater.replay.window import Window
+
+log = structlog.get_logger()
+
+
+class Ways(msgspec.Struct, frozen=True, kw_only=True):
+    """What a runner works with."""
+
+    source: Database
+    broker: Broker
+    outgoing: Outgoing
+    backfills: tuple[Backfill, ...]
+    mirrored: Mapping[str, Mapping[str, Mirrored]]
+    """By application and subject."""
+    sinks: Mapping[str, Database]
+    """The applications' databases, for comparing."""
+    chunk: int = 1000
+    window: int = 500
+    service: str = "backfill"
+
+    def backfill(self, subject: str) -> Backfill:
+        """The backfill of a subject. Raises HeadwaterError."""
+        for one in self.backfills:
+            if one.subject == subject:
+                return one
+        raise HeadwaterError(f"no backfill of {subject!r} is declared")
+
+
+class JobRun:
+    """One job in one runner's hands."""
+
+    def __init__(self, ways: Ways, jobs: Jobs, job: Job, holder: str) -> None:
+        self._ways = ways
+        self._jobs = jobs
+        self._holder = holder
+        self._window = Window(ways.broker, ways.window)
+        self.job = job
+
+    async def run(self) -> str:
+        """Take the job to its end; its final state. Raises Fenced, ServerUnavailable: somebody takes it up again."""
+        try:
+            return await self._run()
+        except Cancelled:
+            return await self._end("cancelled")
+
+    async def _run(self) -> str:
+        job = self.job
+        if job.state in {"queued", "running"}:
+            log.info("backfill.started", job=job.id, tenant=job.tenant, application=job.app)
+            await self._jobs.move(job, "running")
+            group = self._ways.outgoing.catalogue.group(job.app)
+            await provision.ensure(
+                self._ways.broker, self._ways.outgoing.catalogue.keys_of(job.app), group.name
+            )
+            failed = [part.subject for part in job.parts if not await self._subject(part)]
+            if failed:
+                return await self._end("failed", f"failed: {', '.join(failed)}")
+        await self._jobs.move(job, "catching_up")
+        await self._applied()
+        if job.since is not None:
+            return await self._end("partial")
+        await self._jobs.move(job, "verifying")
+        return await self._verify()
+
+    async def _end(self, state: Any, error: str | None = None) -> str:
+        await self._jobs.move(self.job, state, error)
+        await self._jobs.record(self.job.id, self._holder, state, error or "")
+        job = await self._jobs.get(self.job.id) or self.job
+        counts = {part.subject: part.published for part in job.parts}
+        where = {"job": job.id, "tenant": job.tenant, "application": job.app}
+        event = "backfill.failed" if state == "failed" else "backfill.completed"
+        log.info(event, **where, state=state, counts=counts, error=error)
+        return str(state)
+
+    async def _subject(self, part: Part) -> bool:
+        if part.state in {"done", "failed"}:
+            return part.state == "done"
+        backfill = self._ways.backfill(part.subject)
+        try:
+            await self._rows(backfill)
+            await self._tombstones(backfill)
+        except (Fenced, Cancelled, ServerUnavailable):
+            raise
+        except Exception as error:  # a subject that can not be read or said must not stop the others
+            log.exception("backfill.subject_failed", job=self.job.id, subject=part.subject)
+            text = f"{type(error).__name__}: {error}"
+            await self._jobs.finish_part(self.job, part.subject, "failed", text)
+            return False
+        await self._jobs.finish_part(self.job, part.subject, "done")
+        return True
+
+    async def _rows(self, backfill: Backfill) -> None:
+        job, ways = self.job, self._ways
+        expected = await ways.source.fetchval(backfill.count, job.tenant, job.app, job.since)
+        part = await self._jobs.start_part(job, backfill.subject, expected)
+        async with ways.source.connection() as connection:
+            types = await backfill.types(connection)
+        after, reported = part.checkpoint, len(part.details)
+        since = [] if job.since is None else [job.since]
+        while True:
+            query = backfill.page(types, after=after is not None, since=job.since is not None)
+            rows = await ways.source.fetch(query, job.tenant, job.app, ways.chunk, *since, *(after or []))
+            size = max(1, ways.window // 2)
+            for start in range(0, len(rows), size):
+                some = rows[start : start + size]
+                after = backfill.position(some[-1])
+                step = await self._say(backfill, some, reported < DETAILS)
+                failpoints.reached("backfill.appended")
+                step = msgspec.structs.replace(
+                    step, checkpoint=after, details=step.details[: DETAILS - reported]
+                )
+                await self._jobs.checkpoint(job, backfill.subject, step)
+                reported += len(step.details)
+                failpoints.reached("backfill.checkpointed")
+            if len(rows) < ways.chunk:
+                return
+
+    async def _say(self, backfill: Backfill, rows: Sequence[Mapping[str, Any]], report: bool) -> Step:
+        """Append rows as historical events; a row that can not be said is counted and reported, not fatal."""
+        appends: list[tuple[str, Fields]] = []
+        details: list[dict[str, Any]] = []
+        failed = 0
+        for row in rows:
+            try:
+                appends += self._entries(backfill.say(row), row["version"])
+                error = None
+            except (EventError, ValueError, TypeError, KeyError) as problem:
+                failed += 1
+                error = f"{type(problem).__name__}: {problem}"[:300]
+            if error or report:
+                detail = {"key": row["key"], **({} if error else backfill.detail(row))}
+                details.append(
+                    {
+                        **detail,
+                        "status": "failed" if error else "synced",
+                        **({"error": error} if error else {}),
+                    }
+                )
+        appended = await self._append(appends)
+        return Step(published=len(rows) - failed, failed=failed, appended=appended, details=details)
+
+    def _entries(self, event: Event, version: int | None) -> list[tuple[str, Fields]]:
+        job = self.job
+        said = Said(event, job.tenant, version, correlation=f"sync-{job.tenant}-{job.id}")
+        envelope = said.envelope(self._ways.service, historical=True, target=job.app, job=job.id)
+        return self._ways.outgoing.entries(envelope, ())
+
+    async def _append(self, appends: list[tuple[str, Fields]]) -> dict[str, str]:
+        if not appends:
+            return {}
+        await self._window.wait_for({stream for stream, _ in appends}, len(appends), self._keep)
+        replies = await self._ways.broker.append(appends)
+        last: dict[str, str] = {}
+        for (stream, _), reply in zip(appends, replies, strict=True):
+            if not isinstance(reply, str):
+                raise reply
+            last[stream] = reply
+        return last
+
+    async def _keep(self) -> None:
+        await self._jobs.renew(self.job)
+
+    async def _tombstones(self, backfill: Backfill) -> None:
+        """Say again what was deleted: it may have been while the application was away."""
+        after = ""
+        while True:
+            rows = await self._ways.source.fetch(
+                load(__file__, "tombstones"),
+                *(backfill.subject, self.job.tenant, self.job.since, after, max(1, self._ways.window // 2)),
+            )
+            if not rows:
+                return
+            appends = [
+                one for row in rows for one in self._entries(backfill.gone(row["key"]), row["version"])
+            ]
+            appended = await self._append(appends)
+            await self._jobs.checkpoint(
+                self.job, backfill.subject, Step(published=0, failed=0, appended=appended)
+            )
+            after = rows[-1]["key"]
+
+    async def _applied(self) -> None:
+        """Wait until the application's group has applied everything this job appended."""
+        job = await self._jobs.get(self.job.id)
+        group = self._ways.outgoing.catalogue.group(self.job.app).name
+        for stream, entry in (job or self.job).upto().items():
+            pause = 0.01
+            while not await self._passed(stream, group, entry):
+                await asyncio.sleep(pause)
+                pause = min(0.25, pause * 1.5)
+                await self._keep()
+
+    async def _passed(self, stream: str, group: str, entry: str) -> bool:
+        state = next((one for one in await self._ways.broker.groups(stream) if one.name == group), None)
+        if state is None:
+            raise BrokerRefused(f"the group {group!r} on {stream!r} vanished while a backfill ran")
+        if EntryId.parse(state.last_delivered) < EntryId.parse(entry):
+            return False
+        return not await self._ways.broker.pending_upto(stream, group, entry)
+
+    async def _verify(self) -> str:
+        sink = self._ways.sinks.get(self.job.app)
+        if sink is None:
+            return await self._end(
+                "partial", "the application's database is not known here, so nothing was compared"
+            )
+        comparer = Comparer(self._ways.source, sink)
+        compared = await self._compare(comparer, sink)
+        if all(one.clean for one in compared):
+            return await self._end("verified")
+        for one in compared:
+            if not one.clean:
+                await self._repair(comparer, one)
+        await self._applied()
+        differing = [one.subject for one in await self._compare(comparer, sink) if not one.clean]
+        if not differing:
+            return await self._end("verified")
+        return await self._end("diverged", f"source and application differ: {', '.join(differing)}")
+
+    async def _compare(self, comparer: Comparer, sink: Database) -> list[Comparison]:
+        found = []
+        for part in self.job.parts:
+            mirrored = self._ways.mirrored[self.job.app].get(part.subject)
+            if mirrored is None:
+                continue
+            one = await comparer.compare(self._ways.backfill(part.subject), mirrored, self.job.tenant)
+            if one.clean:
+                await record_pass(self._ways.source, sink, self.job.tenant, mirrored)
+            found.append(one)
+            await self._keep()
+        return found
+
+    async def _repair(self, comparer: Comparer, compared: Comparison) -> None:
+        """Say what differs once more; what only the application has, after the source confirmed that it is gone."""
+        backfill = self._ways.backfill(compared.subject)
+        mirrored = self._ways.mirrored[self.job.app][compared.subject]
+        # Drawn before the source is asked: a row that comes back meanwhile gets a larger version.
+        version = await self._ways.source.fetchval("SELECT headwater.next_version()")
+        found = await comparer.differences(backfill, mirrored, self.job.tenant, compared.differing)
+        keys = [*found.missing, *found.stale, *found.orphan]
+        rows = await self._ways.source.fetch(backfill.named, self.job.tenant, self.job.app, keys)
+        present = {row["key"] for row in rows}
+        await self._jobs.record(self.job.id, self._holder, "repair", _summary(compared.subject, found))
+        size = max(1, self._ways.window // 2)
+        for start in range(0, len(rows), size):
+            step = await self._say(backfill, rows[start : start + size], report=False)
+            await self._jobs.checkpoint(self.job, compared.subject, step)
+        gone = [key for key in found.orphan if key not in present]
+        for start in range(0, len(gone), size):
+            some = gone[start : start + size]
+            appends = [one for key in some for one in self._entries(backfill.gone(key), version)]
+            step = Step(published=0, failed=0, appended=await self._append(appends))
+            await self._jobs.checkpoint(self.job, compared.subject, step)
+
+
+async def record_pass(source: Database, sink: Database, tenant: str, mirrored: Mirrored) -> None:
+    """Remember a clean comparison together with the loss signals of that moment."""
+    signals = await sink.fetchrow(load(__file__, "loss_signals"), mirrored.app)
+    if signals is not None:
+        about = (tenant, mirrored.app, mirrored.subject, signals["gap"], signals["sink"])
+        await source.execute(load(__file__, "record_pass"), *about)
+
+
+def _summary(subject: str, found: Differences) -> str:
+    counts = {kind: len(getattr(found, kind)) for kind in found.__struct_fields__}
+    return f"{subject}: " + ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
+
+
+class Runner:
+    """Takes up queued and abandoned jobs, a few at a time."""
+
+    def __init__(self, ways: Ways, *, holder: str, at_once: int = 2) -> None:
+        """`holder` names this process in leases and audit trails."""
+        self._ways = ways
+        self._holder = holder
+        self._at_once = at_once
+        self._stopping = asyncio.Event()
+        self.jobs = Jobs(ways.source)
+
+    def stop(self) -> None:
+        """Take no further job; the ones in hand stop behind their last checkpoint. Idempotent."""
+        self._stopping.set()
+
+    async def run(self, *, poll: float = 0.2) -> None:
+        """Run jobs until stopped; outages of a server only delay them."""
+        tasks = [asyncio.create_task(self._lane(poll), name=f"backfill-{n}") for n in range(self._at_once)]
+        await self._stopping.wait()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _lane(self, poll: float) -> None:
+        while True:
+            try:
+                job = await self.jobs.claim(self._holder)
+                if job is None:
+                    await asyncio.sleep(poll)
+                else:
+                    await self.one(job)
+            except (ServerUnavailable, BrokerRefused) as error:
+                log.warning("backfill.waiting", error=str(error))
+                await asyncio.sleep(1.0)
+
+    async def one(self, job: Job) -> str:
+        """Run one claimed job to its end; its final state, or `fenced`."""
+        run = JobRun(self._ways, self.jobs, job, self._holder)
+        keeping = asyncio.create_task(self._keep(job), name="lease")
+        try:
+            return await run.run()
+        except Fenced as error:
+            log.warning("backfill.fenced", job=job.id, error=str(error))
+            return "fenced"
+        finally:
+            keeping.cancel()
+
+    async def _keep(self, job: Job) -> None:
+        while True:
+            await asyncio.sleep(LEASE / 3)
+            try:
+                await self.jobs.renew(job)
+            except (Fenced, Cancelled):
+                return  # the run itself hears of it at its next checkpoint
+            except ServerUnavailable as error:
+                log.warning("backfill.lease_not_renewed", job=job.id, error=str(error))

@@ -1,0 +1,65 @@
+"""Pace a backfill by what the groups of a stream have not taken yet, so that live events stay quick.
+
+The slowest *living* group counts. A group nobody runs can not be made slower; it would only stop
+every backfill, so it is left out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable
+
+from headwater import clock
+from headwater.broker import Broker, provision
+
+PAUSE = 0.01
+REFRESH = 2.0
+"""Seconds for which a group is believed to be alive or not."""
+
+
+class Window:
+    """Credit on streams: how many more entries may be appended now."""
+
+    def __init__(self, broker: Broker, size: int) -> None:
+        """`size`: entries of a stream that its slowest living group may have before it."""
+        self._broker = broker
+        self.size = size
+        self._alive: dict[tuple[str, str], tuple[float, bool]] = {}
+
+    async def room(self, stream: str) -> int:
+        """How many entries fit now; negative when the groups are further behind than the window."""
+        behind = [0]
+        for group in await self._broker.groups(stream):
+            if await self._living(stream, group.name):
+                lag = group.lag
+                if lag is None:
+                    found = await provision.lag(
+                        self._broker, stream, group.name, now_ms=clock.now().timestamp() * 1000
+                    )
+                    lag = found.entries if found else 0
+                behind.append(lag + group.pending)
+        return self.size - max(behind)
+
+    async def wait_for(
+        self, streams: Iterable[str], entries: int, keep: Callable[[], Awaitable[None]]
+    ) -> float:
+        """Wait until `entries` fit on each stream; the seconds waited. `keep` runs meanwhile, and may raise."""
+        begun = time.monotonic()
+        kept = begun
+        for stream in streams:
+            while await self.room(stream) < min(entries, self.size):
+                await asyncio.sleep(PAUSE)
+                if time.monotonic() - kept > 1.0:
+                    await keep()
+                    kept = time.monotonic()
+        return time.monotonic() - begun
+
+    async def _living(self, stream: str, group: str) -> bool:
+        known = self._alive.get((stream, group))
+        if known is not None and known[0] > time.monotonic():
+            return known[1]
+        consumers = await self._broker.consumers(stream, group)
+        alive = any(one.idle < provision.ALIVE_WITHIN and one.name != "released" for one in consumers)
+        self._alive[stream, group] = (time.monotonic() + REFRESH, alive)
+        return alive
