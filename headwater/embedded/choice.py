@@ -44,6 +44,10 @@ class Binary:
         return f"{self.name} {'.'.join(map(str, self.version))} ({self.origin})"
 
 
+Found = Binary | str
+"""A binary, or why the one that was found is of no use."""
+
+
 @dataclass(frozen=True)
 class Choice:
     """What may be tried, best first, and what was found but is not good enough."""
@@ -79,10 +83,6 @@ def choose_postgres(mode: Mode, major: int | None = None) -> Choice:
         if binary not in fitting
     )
     return Choice(fitting, (*choice.refused, *others))
-
-
-Found = Binary | str
-"""A binary, or why the one that was found is of no use."""
 
 
 def _version_of(found: Found) -> tuple[int, ...]:
@@ -158,6 +158,6 @@ def _probe(path: Path, origin: Literal["system", "bundled"]) -> Found:
 def _output(argv: list[str]) -> str:
     try:
         done = subprocess.run(argv, capture_output=True, text=True, errors="replace", timeout=10, check=False)  # noqa: S603 (found on this machine)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return str(error) if isinstance(error, subprocess.TimeoutExpired) else ""
+    except (OSError, subprocess.TimeoutExpired):
+        return ""  # one that can not tell its version is refused for that
     return done.stdout

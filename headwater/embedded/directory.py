@@ -93,6 +93,11 @@ def note_process(directory: Path, name: str, pid: int, data: Path) -> None:
     (directory / f"{name}.pid").write_text(f"{pid} {data}")
 
 
+def forget_process(directory: Path, name: str) -> None:
+    """Take back `note_process`: it has ended."""
+    (directory / f"{name}.pid").unlink(missing_ok=True)
+
+
 def stop_leftovers(directory: Path) -> None:
     """End servers of a killed owner of `directory`: where no kernel does it, or has not done it yet."""
     for note in directory.glob("*.pid"):

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from headwater.clock import monotonic
 from headwater.embedded.choice import Binary, Choice
-from headwater.embedded.directory import note_process
+from headwater.embedded.directory import forget_process, note_process
 from headwater.embedded.process import POLL, Process
 from headwater.errors import EmbeddedUnavailable
 
@@ -116,6 +116,7 @@ class Server(ABC):
         if self._process is not None:
             number = self._discarding_signal() if self.site.temporary else self.last_signal
             self._process.finish(number, within=30)
+            forget_process(self.site.home, self.name)
 
     @property
     @abstractmethod

@@ -17,6 +17,7 @@ from redis.exceptions import AuthenticationError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from headwater.embedded import Servers
+from headwater.embedded.choice import choose_redis
 from headwater.embedded.directory import command_line
 from headwater.errors import EmbeddedUnavailable, SettingsError
 from headwater.testing import RunningServers, running_servers
@@ -163,6 +164,7 @@ async def test_a_named_directory_keeps_data_and_passwords_between_runs(tmp_path:
         assert await redis_value(second.redis_url, "kept") == b"yes"
         assert await sql(second.postgres_url(), "SELECT answer FROM kept") == 1
 
+    assert not list(kept.glob("*.pid"))
     assert (kept / "secret").read_text() == second.redis.site.password == first.redis.site.password
 
 
@@ -198,6 +200,17 @@ async def test_an_unknown_mode_is_a_settings_error() -> None:
     with pytest.raises(SettingsError, match="unknown embedded mode 'docker'"):
         async with Servers.start(mode="docker"):  # type: ignore[arg-type]  # what a person may type
             pass
+
+
+async def test_a_good_server_of_the_system_is_preferred(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [bundled] = choose_redis("bundled").candidates
+    (tmp_path / "valkey-server").symlink_to(bundled.path)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+
+    async with Servers.start(durable=False, postgres=False) as servers:
+        assert servers.describe().endswith(" (system)")
 
 
 async def test_a_system_redis_that_does_not_start_gives_way_to_the_bundled_one(
