@@ -132,8 +132,10 @@ class _Connection(web.RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """Answer what is not HTTP as every other error is answered."""
-        log.debug("admin.not_http", status=status, remote=request.remote)
-        response = Problem(status, "this is not an HTTP request" if status == 400 else "").response()
+        with telemetry.correlated(telemetry.new_correlation()):
+            log.debug("admin.not_http", status=status, remote=request.remote)
+            response = Problem(status, "this is not an HTTP request" if status == 400 else "").response()
+        response.headers["Server"] = "headwater"  # such an answer passes no middleware
         response.force_close()
         return response
 

@@ -53,7 +53,7 @@ class Broker:
             socket_connect_timeout=timeout,
             socket_keepalive=True,
             client_name=name,
-            lib_name=None,
+            driver_info=None,
         )
 
     async def close(self) -> None:

@@ -31,7 +31,7 @@ SETTINGS = {
     "log_timezone": "UTC",
 }
 
-CARELESS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+CARELESS = {"fsync": "off", "full_page_writes": "off"}
 """For tests: survives a crash of the server, not of the machine."""
 
 

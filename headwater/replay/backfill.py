@@ -11,10 +11,10 @@ from typing import Any
 
 import msgspec
 
-from headwater.database import Connection
+from headwater.database import Connection, Row
 from headwater.event import Event
 
-Detail = Callable[[Mapping[str, Any]], dict[str, Any]]
+Detail = Callable[[Any], dict[str, Any]]
 
 
 class Backfill(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,7 +25,7 @@ class Backfill(msgspec.Struct, frozen=True, kw_only=True):
     """A select for ($1 tenant, $2 app) with key, version, created_at, changed_at and the order columns."""
     order: tuple[str, ...]
     """Columns that page it: unique together, indexed behind the tenant."""
-    say: Callable[[Mapping[str, Any]], Event]
+    say: Callable[[Any], Event]
     gone: Callable[[str], Event]
     """The event that says a key is gone."""
     option: str
@@ -78,7 +78,7 @@ class Backfill(msgspec.Struct, frozen=True, kw_only=True):
         prepared = await connection.prepare(self.scope)
         return {one.name: one.type.name for one in prepared.get_attributes()}
 
-    def position(self, row: Mapping[str, Any]) -> list[str]:
+    def position(self, row: Row) -> list[str]:
         """A row's place in the order, as it is kept in a checkpoint."""
         return [str(row[name]) for name in self.order]
 

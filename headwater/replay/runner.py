@@ -18,7 +18,7 @@ import structlog
 
 from headwater import failpoints
 from headwater.broker import Broker, EntryId, provision
-from headwater.database import Database, load
+from headwater.database import Database, Row, load
 from headwater.errors import BrokerRefused, EventError, HeadwaterError, ServerUnavailable
 from headwater.event import Event, Fields
 from headwater.publish import Outgoing, Said
@@ -64,7 +64,10 @@ class JobRun:
         self.job = job
 
     async def run(self) -> str:
-        """Take the job to its end; its final state. Raises Fenced, ServerUnavailable: somebody takes it up again."""
+        """Take the job to its end; its final state.
+
+        Raises Fenced, or ServerUnavailable: then somebody takes the job up again.
+        """
         try:
             return await self._run()
         except Cancelled:
@@ -142,7 +145,7 @@ class JobRun:
             if len(rows) < ways.chunk:
                 return
 
-    async def _say(self, backfill: Backfill, rows: Sequence[Mapping[str, Any]], report: bool) -> Step:
+    async def _say(self, backfill: Backfill, rows: Sequence[Row], report: bool) -> Step:
         """Append rows as historical events; a row that can not be said is counted and reported, not fatal."""
         appends: list[tuple[str, Fields]] = []
         details: list[dict[str, Any]] = []
@@ -154,15 +157,10 @@ class JobRun:
             except (EventError, ValueError, TypeError, KeyError) as problem:
                 failed += 1
                 error = f"{type(problem).__name__}: {problem}"[:300]
-            if error or report:
-                detail = {"key": row["key"], **({} if error else backfill.detail(row))}
-                details.append(
-                    {
-                        **detail,
-                        "status": "failed" if error else "synced",
-                        **({"error": error} if error else {}),
-                    }
-                )
+            if error:
+                details.append({"key": row["key"], "status": "failed", "error": error})
+            elif report:
+                details.append({"key": row["key"], **backfill.detail(row), "status": "synced"})
         appended = await self._append(appends)
         return Step(published=len(rows) - failed, failed=failed, appended=appended, details=details)
 

@@ -44,7 +44,7 @@ class Window:
     async def wait_for(
         self, streams: Iterable[str], entries: int, keep: Callable[[], Awaitable[None]]
     ) -> float:
-        """Wait until `entries` fit on each stream; the seconds waited. `keep` runs meanwhile, and may raise."""
+        """Wait until `entries` fit on each stream; the seconds waited. `keep` runs meanwhile, may raise."""
         begun = time.monotonic()
         kept = begun
         for stream in streams:

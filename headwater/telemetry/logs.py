@@ -53,7 +53,7 @@ def logger(name: str) -> structlog.stdlib.BoundLogger:
         context_class=dict,
         cache_logger_on_first_use=True,
     )
-    return cast('structlog.stdlib.BoundLogger', bound)
+    return cast("structlog.stdlib.BoundLogger", bound)
 
 
 def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
@@ -116,7 +116,7 @@ def _to_record(_: Any, __: str, fields: Fields) -> tuple[tuple[Line], dict[str, 
 
 
 def _spread(_: Any, level: str, fields: Fields) -> Fields:
-    record = cast('logging.LogRecord', fields["_record"])
+    record = cast("logging.LogRecord", fields["_record"])
     when = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
     line: Fields = {"at": when.replace("+00:00", "Z"), "level": level, "event": fields["event"]}
     if isinstance(record.msg, Line):
