@@ -1,0 +1,121 @@
+"""The project in a directory: its five folders, imported by name and checked, as Django loads its applications.
+
+The one reach upwards of the engine. Everything found here is handed down by constructor from now on.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from headwater.delivery import Consumer
+from headwater.errors import DeclarationError
+from headwater.event import Codec, Registry
+from headwater.replay import Backfill, Mirrored
+from headwater.topology import Catalogue
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from headwater.cli.wiring import Wiring
+
+FOLDERS = ("schemas", "streams", "producers", "consumers", "backfill")
+
+
+class Project(msgspec.Struct, frozen=True, kw_only=True):
+    """What the five folders declare."""
+
+    root: Path
+    registry: Registry
+    codec: Codec
+    catalogue: Catalogue
+    respell: Any
+    enablement: str
+    attached: tuple[Any, ...]
+    wrapper_schema: str
+    applications: Mapping[str, Consumer]
+    migrations: Mapping[str, Path]
+    backfills: tuple[Backfill, ...]
+    http: Callable[[Wiring], web.Application]
+    story: Any
+
+    @property
+    def mirrored(self) -> dict[str, dict[str, Mirrored]]:
+        """Where each application keeps each subject, for comparing."""
+        return {
+            app: {
+                subject: Mirrored(app=app, subject=subject, table=one.table, key=one.key, live=one.live)
+                for subject, one in consumer.mirrors.items()
+            }
+            for app, consumer in self.applications.items()
+        }
+
+    def application(self, name: str) -> Consumer:
+        """An application's consumer, by name or alias. Raises DeclarationError naming those there are."""
+        app = self.catalogue.group(name).app
+        if app not in self.applications:
+            raise DeclarationError(
+                f"no consumer is declared for {name!r}",
+                hint=f"declared: {', '.join(sorted(self.applications))}",
+            )
+        return self.applications[app]
+
+
+def find(directory: Path, *, prefix: str = "") -> Project:
+    """Import and check the project in `directory`. Raises DeclarationError naming what is missing."""
+    missing = [name for name in FOLDERS if not (directory / name / "__init__.py").is_file()]
+    if missing:
+        raise DeclarationError(
+            f"no project here ({directory}): {', '.join(missing)} missing",
+            hint="go to a folder that has schemas/ streams/ producers/ consumers/ backfill/, or name it: --project DIR",
+        )
+    if str(directory) not in sys.path:
+        sys.path.insert(0, str(directory))
+    modules = {name: _load(directory, name) for name in FOLDERS}
+    schemas, streams, producers, consumers, backfill = (modules[name] for name in FOLDERS)
+    project = Project(
+        root=directory,
+        registry=schemas.registry,
+        codec=Codec(schemas.registry, schemas.read_foreign),
+        catalogue=streams.catalogue.with_prefix(prefix) if prefix else streams.catalogue,
+        respell=schemas.respell,
+        enablement=producers.enablement,
+        attached=tuple(producers.attached),
+        wrapper_schema=producers.wrapper_schema,
+        applications={one.app: one for one in consumers.applications},
+        migrations=dict(consumers.migrations),
+        backfills=tuple(backfill.backfills),
+        http=backfill.http,
+        story=backfill.Story,
+    )
+    check(project)
+    return project
+
+
+def _load(directory: Path, name: str) -> ModuleType:
+    module = importlib.import_module(name)
+    found = Path(module.__file__ or "").resolve()
+    if directory.resolve() not in found.parents:
+        raise DeclarationError(
+            f"{name!r} was found elsewhere ({found.parent})",
+            hint="another package of that name comes first on the path",
+        )
+    return module
+
+
+def check(project: Project) -> None:
+    """Declarations against each other: every event has a stream, every group a consumer. Raises DeclarationError."""
+    for event in project.registry:
+        project.catalogue.stream(event.type)
+    for app in project.catalogue.groups:
+        if app not in project.applications:
+            raise DeclarationError(f"the group of {app!r} has no consumer")
+    unread = [app for app in project.applications if app not in project.catalogue.groups]
+    if unread:
+        raise DeclarationError(f"consumers without a group: {', '.join(unread)}")

@@ -1,0 +1,177 @@
+"""Everything of one process, put together by hand: what is opened here is closed here, in the opposite order."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+
+from headwater import failpoints
+from headwater.broker import Broker
+from headwater.cli.project import Project
+from headwater.config import Settings
+from headwater.database import Database
+from headwater.delivery import Limits, Pace, Worker
+from headwater.errors import SettingsError
+from headwater.publish import DirectProducer, Enablement, Outgoing, Producer, Relay
+from headwater.replay import History, Runner, Ways
+
+
+class Wiring:
+    """One process's connections, and the parts that are made from them."""
+
+    def __init__(self, project: Project, settings: Settings) -> None:
+        self.project = project
+        self.settings = settings
+        self.outgoing = Outgoing(project.codec, project.catalogue, project.respell)
+        self._open = contextlib.AsyncExitStack()
+        self._broker: Broker | None = None
+        self._source: Database | None = None
+        self.sinks: dict[str, Database] = {}
+
+    @property
+    def name(self) -> str:
+        """This process, as others see it in leases and consumer names."""
+        return self.settings.delivery.consumer_name or f"{socket.gethostname()}-{os.getpid()}"
+
+    @property
+    def broker(self) -> Broker:
+        """The connection to Redis; made when first asked for."""
+        if self._broker is None:
+            url = self.settings.redis_url
+            if url is None:
+                raise SettingsError("no Redis is named", hint="set HEADWATER_REDIS_URL, or use headwater dev")
+            self._broker = Broker(url.reveal(), timeout=self.settings.broker.socket_timeout)
+            self._open.push_async_callback(self._broker.close)
+        return self._broker
+
+    @property
+    def source_url(self) -> str:
+        """The source database. Raises SettingsError when none is named."""
+        if self.settings.source_url is None:
+            raise SettingsError("no source database is named", hint="set HEADWATER_SOURCE_URL")
+        return self.settings.source_url.reveal()
+
+    def app_url(self, app: str) -> str:
+        """An application's database. Raises SettingsError when none is named."""
+        if app not in self.settings.apps:
+            raise SettingsError(
+                f"no database is named for {app!r}", hint=f"set HEADWATER_APP_{app.upper()}_URL"
+            )
+        return self.settings.apps[app].reveal()
+
+    async def open_source(self) -> Database:
+        """A pool on the source database. Raises DatabaseUnavailable."""
+        if self._source is None:
+            self._source = await self._database(self.source_url)
+        return self._source
+
+    async def open_sinks(self, apps: Iterable[str]) -> dict[str, Database]:
+        """Pools on applications' databases; those without a setting are left out."""
+        for app in apps:
+            if app in self.settings.apps and app not in self.sinks:
+                self.sinks[app] = await self._database(self.app_url(app))
+        return self.sinks
+
+    async def _database(self, url: str) -> Database:
+        limits = self.settings.database
+        database = await Database.open(
+            url,
+            size=limits.pool_max,
+            statement_timeout=limits.statement_timeout,
+            lock_timeout=limits.lock_timeout,
+        )
+        self._open.push_async_callback(database.close)
+        return database
+
+    def producer(self, source: str = "wrapper") -> Producer:
+        """A producer through the outbox."""
+        return Producer(self.project.codec, source=source)
+
+    async def direct(self, source: str = "wrapper") -> DirectProducer:
+        """A producer without a database of its own."""
+        enabled = Enablement(await self.open_source(), self.project.enablement)
+        return DirectProducer(self.outgoing, self.broker, enabled=enabled, source=source)
+
+    def relay(self) -> Relay:
+        """The relay of the source database."""
+        batch = self.settings.relay.batch
+        return Relay(self.source_url, self.broker, self.outgoing, self.project.enablement, batch)
+
+    async def worker(self, app: str, *, broker: Broker | None = None) -> Worker:
+        """A worker of an application. Raises SettingsError, DeclarationError, DatabaseUnavailable."""
+        consumer = self.project.application(app)
+        self.app_url(consumer.app)
+        await self.open_sinks([consumer.app])
+        paced, kept = self.settings.broker, self.settings.delivery
+        pace = Pace(
+            block=paced.block,
+            count=paced.count,
+            transactions=kept.transactions,
+            min_idle=paced.min_idle,
+            heartbeat=paced.heartbeat,
+            drain=kept.drain_timeout,
+        )
+        limits = Limits(kept.max_attempts, kept.backoff_initial, kept.backoff_max)
+        return Worker(
+            consumer,
+            broker or self.reader(),
+            self.sinks[consumer.app],
+            self.project.codec,
+            self.project.catalogue,
+            name=self.name,
+            pace=pace,
+            limits=limits,
+        )
+
+    def reader(self) -> Broker:
+        """A connection to Redis of its own: a blocking read holds one for as long as it blocks."""
+        url = self.settings.redis_url
+        if url is None:
+            raise SettingsError("no Redis is named", hint="set HEADWATER_REDIS_URL, or use headwater dev")
+        broker = Broker(url.reveal(), timeout=self.settings.broker.socket_timeout, name="headwater-worker")
+        self._open.push_async_callback(broker.close)
+        return broker
+
+    async def ways(self) -> Ways:
+        """What backfills work with."""
+        return Ways(
+            source=await self.open_source(),
+            broker=self.broker,
+            outgoing=self.outgoing,
+            backfills=self.project.backfills,
+            mirrored=self.project.mirrored,
+            sinks=await self.open_sinks(self.project.applications),
+            chunk=self.settings.backfill.chunk,
+            window=self.settings.backfill.window,
+        )
+
+    async def runner(self) -> Runner:
+        """A runner of backfill jobs."""
+        return Runner(await self.ways(), holder=self.name, at_once=self.settings.backfill.runners)
+
+    async def history(self) -> History:
+        """Historical sync as people ask for it."""
+        return History(await self.ways(), self.project.enablement)
+
+    async def http(self) -> dict[str, Any]:
+        """The project's own endpoints, by the prefixes they are mounted at."""
+        await self.history()
+        return {"/admin": self.project.http(self), "/api/suite/admin": self.project.http(self)}
+
+    async def close(self) -> None:
+        """Close everything, last opened first. Idempotent."""
+        await self._open.aclose()
+
+
+@contextlib.asynccontextmanager
+async def wired(project: Project, settings: Settings) -> AsyncIterator[Wiring]:
+    """A wiring that is closed at the end."""
+    failpoints.arm(settings.failpoints)
+    wiring = Wiring(project, settings)
+    try:
+        yield wiring
+    finally:
+        await wiring.close()
