@@ -331,7 +331,7 @@ def test_admin_keys_carry_scopes_tenants_and_expiry(tmp_path: Path) -> None:
     )
 
     ops, tenant = found.admin.keys
-    assert (ops.scopes, ops.tenants, ops.expires) == ({"read", "write"}, {"*"}, None)
+    assert (set(ops.scopes), set(ops.tenants), ops.expires) == ({"read", "write"}, {"*"}, None)
     assert tenant.tenants == {"ab-1", "cd"}
     assert tenant.expires is not None
     assert tenant.expires.isoformat() == "2027-01-31T00:00:00+00:00"
