@@ -174,7 +174,7 @@ class Broker:
             await self.pipeline(commands)
 
     async def release(self, group: str, stream: str, ids: Sequence[str], *, idle: float) -> None:
-        """Give entries away, as idle for `idle` seconds, so that any worker takes them at its next reclaim."""
+        """Give entries away, as idle for `idle` seconds: any worker takes them at its next reclaim."""
         if ids:
             await self.execute("XCLAIM", stream, group, RELEASED, 0, *ids, "IDLE", int(idle * 1000), "JUSTID")
 

@@ -1,4 +1,4 @@
-"""The project in a directory: its five folders, imported by name and checked, as Django loads its applications.
+"""The project in a directory: its five folders, imported by name and checked.
 
 The one reach upwards of the engine. Everything found here is handed down by constructor from now on.
 """
@@ -17,13 +17,12 @@ import msgspec
 from headwater.delivery import Consumer
 from headwater.errors import DeclarationError
 from headwater.event import Codec, Registry
-from headwater.replay import Backfill, Mirrored
+from headwater.publish import Producer
+from headwater.replay import Backfill, History, Mirrored
 from headwater.topology import Catalogue
 
 if TYPE_CHECKING:
     from aiohttp import web
-
-    from headwater.cli.wiring import Wiring
 
 FOLDERS = ("schemas", "streams", "producers", "consumers", "backfill")
 
@@ -42,7 +41,7 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     applications: Mapping[str, Consumer]
     migrations: Mapping[str, Path]
     backfills: tuple[Backfill, ...]
-    http: Callable[[Wiring], web.Application]
+    http: Callable[[History, Producer], web.Application]
     story: Any
 
     @property
@@ -73,7 +72,7 @@ def find(directory: Path, *, prefix: str = "") -> Project:
     if missing:
         raise DeclarationError(
             f"no project here ({directory}): {', '.join(missing)} missing",
-            hint="go to a folder that has schemas/ streams/ producers/ consumers/ backfill/, or name it: --project DIR",
+            hint="go to the folder that has them, or name it: --project DIR",
         )
     if str(directory) not in sys.path:
         sys.path.insert(0, str(directory))
@@ -110,7 +109,7 @@ def _load(directory: Path, name: str) -> ModuleType:
 
 
 def check(project: Project) -> None:
-    """Declarations against each other: every event has a stream, every group a consumer. Raises DeclarationError."""
+    """Every event has a stream, every group a consumer and the reverse. Raises DeclarationError."""
     for event in project.registry:
         project.catalogue.stream(event.type)
     for app in project.catalogue.groups:

@@ -1,4 +1,4 @@
-"""Everything of one process, put together by hand: what is opened here is closed here, in the opposite order."""
+"""Everything of one process, put together by hand; closed in the opposite order."""
 
 from __future__ import annotations
 
@@ -158,8 +158,8 @@ class Wiring:
 
     async def http(self) -> dict[str, Any]:
         """The project's own endpoints, by the prefixes they are mounted at."""
-        await self.history()
-        return {"/admin": self.project.http(self), "/api/suite/admin": self.project.http(self)}
+        history, producer = await self.history(), self.producer()
+        return {prefix: self.project.http(history, producer) for prefix in ("/admin", "/api/suite/admin")}
 
     async def close(self) -> None:
         """Close everything, last opened first. Idempotent."""

@@ -29,19 +29,21 @@ _GONE = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
-    asyncpg.InterfaceError,
     OSError,
     TimeoutError,
 )
 
 
+def is_unfit(error: BaseException) -> bool:
+    """Whether asyncpg could not encode a value for its column: the same as if Postgres had refused it."""
+    return isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError)
+
+
 def is_unavailable(error: BaseException) -> bool:
-    """Whether the error says that the server is gone, not that the statement was wrong."""
-    if isinstance(error, asyncpg.DataError) or isinstance(
-        error, asyncpg.exceptions.InvalidCachedStatementError
-    ):
-        return False
-    return isinstance(error, _GONE) and not isinstance(error, UnicodeError)
+    """Whether the error says that the server is gone, not that the statement or the program was wrong."""
+    if isinstance(error, asyncpg.InterfaceError):
+        return "closed" in str(error) or "released" in str(error)
+    return isinstance(error, _GONE)
 
 
 async def connect(url: str, *, timeout: float = 10.0) -> asyncpg.Connection[asyncpg.Record]:

@@ -84,7 +84,8 @@ def _converter(column_type: str) -> Callable[[Any], Any] | None:
 def statement(upsert: Upsert, types: dict[str, str]) -> str:
     """The SQL of one batch.
 
-    $1 app, $2 subject, $3 generation, $4 tenants, $5 keys, $6 versions, $7 gone, $8… columns -> how many were newer
+    $1 app, $2 subject, $3 generation, $4 tenants, $5 keys, $6 versions, $7 gone, $8… columns
+    -> how many were newer
     """
     names = [f"c{place}" for place in range(len(upsert.columns))]
     arrays = "".join(
@@ -121,7 +122,8 @@ WITH ev AS (
     {gone}
 ), kept AS (
     INSERT INTO {upsert.table} ({", ".join(["tenant_id", upsert.key, *upsert.columns])})
-    SELECT gate.tenant{tenant}, gate.key{key}{values} FROM gate JOIN ev USING (tenant, key) WHERE NOT gate.deleted
+    SELECT gate.tenant{tenant}, gate.key{key}{values}
+      FROM gate JOIN ev USING (tenant, key) WHERE NOT gate.deleted
     ON CONFLICT (tenant_id, {upsert.key}) DO UPDATE SET {changes}
 )
 SELECT count(*) FROM gate

@@ -8,7 +8,7 @@ from enum import Enum
 import asyncpg
 import msgspec
 
-from headwater.database import is_unavailable
+from headwater.database import is_unavailable, is_unfit
 from headwater.errors import DatabaseUnavailable, EventError, Reject, Retry
 
 
@@ -74,8 +74,7 @@ def classify(error: BaseException) -> Fault:
         return Fault.UNAVAILABLE
     if isinstance(error, asyncpg.PostgresError):
         return _by_state(error.sqlstate or "")
-    # asyncpg could not encode a value for its column: the same as if Postgres had refused it
-    return Fault.PERMANENT if isinstance(error, asyncpg.DataError) else Fault.UNKNOWN
+    return Fault.PERMANENT if is_unfit(error) else Fault.UNKNOWN
 
 
 def _by_state(state: str) -> Fault:

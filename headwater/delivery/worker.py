@@ -107,7 +107,7 @@ class Worker:
         self._stopping.set()
 
     async def run(self) -> None:
-        """Consume until `stop()` or a cancel. Raises DeclarationError when tables and declaration disagree."""
+        """Consume until `stop()` or a cancel. Raises DeclarationError for tables that do not fit."""
         await self._until_done(self._open)
         for applier in self._appliers:
             self._free.put_nowait(applier)

@@ -1,4 +1,4 @@
-"""Where an event goes and how it stands there: one way onto streams, for relay, direct producer and backfill."""
+"""Where an event goes and how it stands there: one way, for relay, direct producer and backfill."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from headwater import clock
 from headwater.errors import EventError
 from headwater.event import Envelope, Event, event_id, unique_id
 
-REALM = "00000000-0000-4000-8000-000000000000"
+REALM = "00000000-0000-4000-8000-000000000001"
 """Stands where a tenant would, for subjects that belong to the whole realm."""
 
 

@@ -57,7 +57,7 @@ class Backfill(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def count(self) -> str:
-        """How many rows are in scope, and changed since $3 when that is given. Parameters: tenant, app, since."""
+        """How many rows are in scope, changed since $3 where given. Parameters: tenant, app, since."""
         return (
             f"SELECT count(*) FROM (\n{self.scope}\n) AS scope "
             "WHERE $3::timestamptz IS NULL OR scope.changed_at >= $3 OR scope.created_at >= $3"

@@ -179,6 +179,18 @@ class Jobs:
             await tx.execute(load(__file__, "record_event"), row["id"], actor, "cancel asked", "")
         return [str(row["id"]) for row in rows]
 
+    async def restart(self, tx: Connection, job: Job, about: Mapping[str, Any]) -> Job:
+        """Begin an open job again from its first row, fencing off whoever runs it now.
+
+        For an application that is enabled again while its cancelled job still winds down.
+        """
+        delay = float(about.get("delay", 0.0))
+        await tx.execute(load(__file__, "restart_job"), job.id, about["asked_by"], about["reason"], delay)
+        await tx.execute(
+            load(__file__, "record_event"), job.id, about["asked_by"], "restarted", about["reason"]
+        )
+        return (await self._find(tx, None, None, job.id, False, 1))[0]
+
     async def claim(self, holder: str, *, only: str | None = None) -> Job | None:
         """Take a job nobody works on; None when there is none."""
         row = await self._database.fetchrow(load(__file__, "claim_job"), holder, LEASE, only)

@@ -256,7 +256,7 @@ class JobRun:
         return found
 
     async def _repair(self, comparer: Comparer, compared: Comparison) -> None:
-        """Say what differs once more; what only the application has, after the source confirmed that it is gone."""
+        """Say what differs once more; what only the application has, once the source confirmed it gone."""
         backfill = self._ways.backfill(compared.subject)
         mirrored = self._ways.mirrored[self.job.app][compared.subject]
         # Drawn before the source is asked: a row that comes back meanwhile gets a larger version.

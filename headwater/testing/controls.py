@@ -82,17 +82,20 @@ CATALOGUE = Catalogue(
 
 SOURCE_TABLES = """
 CREATE TABLE goods (
-    good_id uuid PRIMARY KEY, tenant_id uuid NOT NULL, name text NOT NULL, price numeric NOT NULL DEFAULT 1, note text,
+    good_id uuid PRIMARY KEY, tenant_id uuid NOT NULL,
+    name text NOT NULL, price numeric NOT NULL DEFAULT 1, note text,
     created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now());
 CREATE INDEX goods_page ON goods (tenant_id, good_id);
 CREATE TABLE enabled (tenant_id uuid, app text, PRIMARY KEY (tenant_id, app));
-SELECT headwater.attach('goods', 'goods', 'tenant_id', 'good_id', ARRAY['name', 'price', 'note', 'tenant_id'], true);
+SELECT headwater.attach(
+    'goods', 'goods', 'tenant_id', 'good_id', ARRAY['name', 'price', 'note', 'tenant_id'], true);
 """
 SINK_TABLES = """
 CREATE TABLE goods (
     tenant_id uuid NOT NULL, good_id uuid NOT NULL, name text NOT NULL, price numeric NOT NULL, note text,
     PRIMARY KEY (tenant_id, good_id));
-CREATE TABLE sales (sale_id text PRIMARY KEY, tenant_id uuid NOT NULL, good_id text NOT NULL, amount int NOT NULL);
+CREATE TABLE sales (
+    sale_id text PRIMARY KEY, tenant_id uuid NOT NULL, good_id text NOT NULL, amount int NOT NULL);
 """
 ENABLEMENT = "SELECT tenant_id::text AS tenant, app FROM enabled WHERE tenant_id = ANY ($1::text[]::uuid[])"
 SCOPE = """
