@@ -7,6 +7,7 @@ hears of a bad event at once and not its consumers an hour later.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
@@ -21,6 +22,12 @@ from headwater.event.registry import Registry
 
 SIZE_LIMIT = 256 * 1024
 """Bytes of all fields of one entry together."""
+IDENTITY_LIMIT = 128
+"""Characters of an event's id: it is the key of an index."""
+TENANT_LIMIT = 64
+"""Characters of a tenant's id."""
+VERSION_LIMIT = 2**63
+"""Versions stand in a bigint."""
 EXACT_INTEGER = 2**53
 """Larger integers are written as JSON text: JavaScript would round them."""
 
@@ -64,11 +71,20 @@ class Codec:
         Raises EventError: the event is too large, breaks its own contract, or holds text that
         Postgres can not (NUL, lone surrogates, NaN).
         """
-        event = envelope.event
-        if event.read_only:
-            raise EventError("unknown_event", f"{event.type!r} is only read, never published")
+        if envelope.event.read_only:
+            raise EventError("unknown_event", f"{envelope.type!r} is only read, never published")
         if not envelope.tenant:
-            raise EventError("missing_tenant", f"{event.type!r} needs a tenant")
+            raise EventError("missing_tenant", f"{envelope.type!r} needs a tenant")
+        try:
+            fields = self._write(envelope)
+        except (ValueError, TypeError, RecursionError) as error:
+            raise explained(error) from error
+        self.decode(fields)
+        return fields
+
+    def _write(self, envelope: Envelope) -> Fields:
+        event = envelope.event
+        _refuse_not_finite(envelope.metadata)
         metadata = {
             **envelope.metadata,
             **event.labels(),
@@ -79,7 +95,7 @@ class Codec:
         original = event.original_time()
         if envelope.historical and original:
             metadata[original[0]] = original[1]
-        fields = {
+        return {
             b"eventId": envelope.id.encode(),
             b"eventType": event.type.encode(),
             b"tenantId": envelope.tenant.encode(),
@@ -97,28 +113,23 @@ class Codec:
             b"data": _dump(event),
             b"metadata": _dump(metadata),
         }
-        self._check(fields)
-        return fields
-
-    def _check(self, fields: Fields) -> None:
-        if self.decode(fields).event.subject.tenanted and len(fields[b"tenantId"]) > 64:
-            raise EventError("missing_tenant", "a tenant's id has at most 64 characters")
 
     def decode(self, fields: Fields) -> Envelope:
         """The envelope of an entry, of whichever dialect. Raises EventError."""
-        size = sum(map(len, fields.values()))
-        if size > SIZE_LIMIT:
-            raise EventError("oversize", f"an entry has at most {SIZE_LIMIT} bytes ({size})")
+        text = b"".join(fields.values())
+        check_size(fields, len(text))
+        if b"\x00" in text:
+            raise EventError("nul", "a field holds a NUL character, which Postgres can not store")
         try:
             if b"op" in fields:
-                return self._decode_own(fields)
+                return _bounded(self._decode_own(fields))
             if self._foreign is None:
                 raise EventError("malformed", "an entry without the field 'op' is not of our dialect")
-            return self._foreign(fields)
+            return _bounded(self._foreign(fields))
         except EventError:
             raise
         except Exception as error:  # the edge of trust: whatever a stranger wrote costs only itself
-            raise _explained(error, fields.get(b"data", b"") + fields.get(b"metadata", b"")) from error
+            raise explained(error, text) from error
 
     def _decode_own(self, fields: Fields) -> Envelope:
         try:
@@ -137,22 +148,44 @@ class Codec:
         guard(data, tenant)
         guard(metadata, tenant)
         event = self.registry.read(event_type, int(fields.get(b"schemaVersion", b"1")), data)
-        version = read_integer(fields.get(b"version", b""))
-        if version is None and event.subject.state and not event.read_only:
-            raise EventError("missing_version", f"a state event needs a version ({event_type!r})")
+        if op != event.op:
+            raise EventError("malformed", f"{event_type!r} means {event.op!r} here, not {op!r}")
+        labels = _METADATA.decode(metadata)
+        correlation = labels.get("correlationId")
         return Envelope(
             id=identity,
             event=event,
             tenant=tenant,
             time=fields.get(b"timestamp", b"").decode(),
             source=fields.get(b"source", b"").decode(),
-            version=version,
+            version=read_integer(fields.get(b"version", b"")),
             op=op,
             target=fields.get(b"target", b"*").decode(),
             historical=fields.get(b"hist") == b"1",
             job=fields.get(b"job", b"").decode(),
-            metadata=_METADATA.decode(metadata),
+            correlation=correlation if isinstance(correlation, str) else "",
+            metadata=labels,
         )
+
+
+def check_size(fields: Fields, values: int) -> None:
+    """Refuse an entry that is too large; `values` is the bytes of its values. Raises EventError."""
+    size = values + sum(map(len, fields))
+    if size > SIZE_LIMIT:
+        raise EventError("oversize", f"an entry has at most {SIZE_LIMIT} bytes ({size})")
+
+
+def _bounded(envelope: Envelope) -> Envelope:
+    if not 0 < len(envelope.id) <= IDENTITY_LIMIT:
+        raise EventError("malformed", f"an event's id has 1 to {IDENTITY_LIMIT} characters")
+    if len(envelope.tenant) > TENANT_LIMIT:
+        raise EventError("missing_tenant", f"a tenant's id has at most {TENANT_LIMIT} characters")
+    if envelope.version is None:
+        if envelope.event.subject.state:
+            raise EventError("missing_version", f"a state event needs a version ({envelope.type!r})")
+    elif not 0 <= envelope.version < VERSION_LIMIT:
+        raise EventError("malformed", "a version is a positive bigint")
+    return envelope
 
 
 _NOT_FINITE = re.compile(rb"[\[:,\s]-?(NaN|Infinity)\b")
@@ -164,17 +197,21 @@ _ANYTHING = msgspec.json.Decoder()
 
 
 def guard(json: bytes, tenant: str) -> None:
-    """Refuse JSON that Postgres can not hold or that names another tenant.
+    """Refuse JSON that Postgres can not hold or that names another tenant. Raises EventError.
 
-    The fast path is two substring searches; only a hit is looked at closely.
+    The fast path is two substring searches; only a hit is looked at closely. Escaped ASCII counts
+    as a hit, since a name can hide in it.
     """
-    if b"\\u0000" in json and _holds_nul(_ANYTHING.decode(json)):
+    if b'"tenantId"' in json or b"\\u00" in json:
+        guard_value(_ANYTHING.decode(json), tenant)
+
+
+def guard_value(value: Any, tenant: str) -> None:
+    """The same for JSON that is decoded already."""
+    if _holds_nul(value):
         raise EventError("nul", "text holds a NUL character, which Postgres can not store")
-    if b'"tenantId"' in json:
-        value = _ANYTHING.decode(json)
-        named = _tenants(value)
-        if named - {tenant}:
-            raise EventError("foreign_tenant", f"an entry of tenant {tenant!r} names another one inside")
+    if _tenants(value) - {tenant}:
+        raise EventError("foreign_tenant", f"an entry of tenant {tenant!r} names another one inside")
 
 
 def _holds_nul(value: Any) -> bool:
@@ -192,6 +229,13 @@ def _tenants(value: Any) -> set[str]:
         return set()
     here = {value["tenantId"]} if isinstance(value.get("tenantId"), str) else set()
     return here.union(*map(_tenants, value.values()))
+
+
+def _refuse_not_finite(value: Any) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"not a finite number ({value})")  # msgspec would write null
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _refuse_not_finite(part)
 
 
 def read_integer(text: bytes) -> int | None:
@@ -212,10 +256,7 @@ def _scalar(value: Any) -> bytes:
 
 
 def _dump(value: Any) -> bytes:
-    try:
-        return _encoder.encode(value)
-    except (UnicodeEncodeError, TypeError, RecursionError) as error:
-        raise _explained(error) from error
+    return _encoder.encode(value)
 
 
 def finite(value: Decimal) -> Decimal:
@@ -225,7 +266,8 @@ def finite(value: Decimal) -> Decimal:
     return value
 
 
-def _explained(error: Exception, json: bytes = b"") -> EventError:
+def explained(error: Exception, json: bytes = b"") -> EventError:
+    """The EventError that says what was wrong with `json`."""
     text = str(error)
     if isinstance(error, UnicodeDecodeError):
         return EventError("invalid_utf8", f"text is not UTF-8 (byte {error.start})")

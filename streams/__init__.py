@@ -1,0 +1,9 @@
+"""Where the events of this system flow, and who reads them."""
+
+from streams.catalogue import declare
+from streams.groups import GROUPS
+
+catalogue = declare()
+"""With the default retention of 30 days."""
+
+__all__ = ["GROUPS", "catalogue", "declare"]
