@@ -1,0 +1,183 @@
+"""The endpoints of historical sync, at the paths and in the shapes of the existing systems.
+
+`{orgId}` is the tenant's id, as it always was; `{app}` is an application's id or code.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Awaitable
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from backfill.reports import dry_report, finished_report, job_report, status_report
+from backfill.service import HistoricalSync, NotEnabled, Options, Toggle, Unknown
+from headwater.admin import Problem, policy, principal, read_json, reply
+from headwater.database import Row, load
+from headwater.errors import DeclarationError, JobRefused
+from headwater.publish import Producer
+from headwater.replay import History
+
+APPLICATIONS = "/organizations/{orgId}/applications"
+LONGEST_WAIT = 60.0
+
+
+def application(history: History, producer: Producer) -> web.Application:
+    """The endpoints, to be mounted at `/admin` and `/api/suite/admin`."""
+    endpoints = Endpoints(HistoricalSync(history, producer))
+    app = web.Application()
+    app.router.add_get(APPLICATIONS, endpoints.applications)
+    app.router.add_post(f"{APPLICATIONS}/{{app}}/toggle", endpoints.toggle)
+    app.router.add_post(f"{APPLICATIONS}/{{app}}/sync-historical", endpoints.sync_historical)
+    app.router.add_get(f"{APPLICATIONS}/{{app}}/sync-status", endpoints.sync_status)
+    app.router.add_get(f"{APPLICATIONS}/{{app}}/jobs/{{job}}", endpoints.job)
+    return app
+
+
+class Endpoints:
+    """One method a route; each names its policy."""
+
+    def __init__(self, service: HistoricalSync) -> None:
+        self._service = service
+
+    @policy("read", tenant="orgId")
+    async def applications(self, request: web.Request) -> web.Response:
+        """The tenant's applications."""
+        rows = await self._service.history.ways.source.fetch(
+            load(__file__, "subscriptions"), _tenant(request)
+        )
+        return reply({"success": True, "applications": [_listed(row) for row in rows]})
+
+    @policy("write", tenant="orgId")
+    async def toggle(self, request: web.Request) -> web.Response:
+        """Switch an application; names the sync that follows, and never waits for it."""
+        tenant, change = _tenant(request), await read_json(request, Toggle)
+        toggled = await _known(self._service.toggle(tenant, _app(request), change, principal(request).id))
+        sync = {
+            "started": toggled.job is not None,
+            "reason": toggled.why,
+            "job": job_report(toggled.job) if toggled.job else None,
+        }
+        body = {
+            "success": True,
+            "organizationApplication": _subscription(toggled.row),
+            "historicalSync": sync,
+        }
+        return reply(body)
+
+    @policy("write", tenant="orgId")
+    async def sync_historical(self, request: web.Request) -> web.Response:
+        """Say a tenant's past again to one application: 202 with the job, `?wait=30` for its end."""
+        tenant, app, wait = _tenant(request), _app(request), _wait(request)
+        options = await read_json(request, Options)
+        if options.since_date is not None and options.since_date.tzinfo is None:
+            raise Problem(400, "sinceDate needs a time zone, as in 2024-01-01T00:00:00Z", field="sinceDate")
+        if options.dry_run:
+            counts = await _known(self._service.preview(tenant, app, options))
+            return reply(dry_report(tenant, app, counts))
+        job = await _known(self._service.sync_historical_data(tenant, app, options, principal(request).id))
+        job = await self._service.finished(job, within=wait) if wait else job
+        if job.finished:
+            return reply(finished_report(job))
+        answer = reply({"tenantId": tenant, "appCode": job.app, "dryRun": False, "job": job_report(job)}, 202)
+        answer.headers["Location"] = f"{request.path.rpartition('/')[0]}/jobs/{job.id}"
+        return answer
+
+    @policy("read", tenant="orgId")
+    async def sync_status(self, request: web.Request) -> web.Response:
+        """Whether a sync is needed, by comparing both databases now."""
+        status = await _known(self._service.sync_status(_tenant(request), _app(request)))
+        return reply(status_report(status))
+
+    @policy("read", tenant="orgId")
+    async def job(self, request: web.Request) -> web.Response:
+        """One job and its audit trail."""
+        tenant, jobs = _tenant(request), self._service.history.jobs
+        try:
+            identity = str(uuid.UUID(request.match_info["job"]))
+        except ValueError:
+            raise Problem(404, "no such job") from None
+        job = await jobs.get(identity)
+        if job is None or job.tenant != tenant:
+            raise Problem(404, "no such job")
+        return reply({**job_report(job), "events": await jobs.events(identity)})
+
+
+async def _known(asked: Awaitable[Any]) -> Any:
+    """What was asked, its refusals as problems."""
+    try:
+        return await asked
+    except (Unknown, DeclarationError) as error:
+        raise Problem(404, str(error)) from None
+    except NotEnabled as error:
+        raise Problem(409, str(error), detail='enable it first: POST …/toggle {"isEnabled": true}') from None
+    except JobRefused as error:
+        raise Problem(409, str(error), **({"job": job_report(error.job)} if error.job else {})) from None
+
+
+def _tenant(request: web.Request) -> str:
+    text = request.match_info["orgId"]
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        raise Problem(404, "no such tenant", detail="a tenant's id is a UUID") from None
+
+
+def _app(request: web.Request) -> str:
+    text = request.match_info["app"]
+    if not text.isprintable() or len(text) > 50:
+        raise Problem(404, "no such application")
+    return text
+
+
+def _wait(request: web.Request) -> float:
+    text = request.query.get("wait", "0")
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= LONGEST_WAIT:
+        raise Problem(400, f"wait is a number of seconds from 0 to {LONGEST_WAIT:g}", field="wait")
+    return seconds
+
+
+def _subscription(row: Row) -> dict[str, Any]:
+    """A row of organization_applications as the existing endpoint answers it."""
+    return {
+        "id": str(row["id"]),
+        "tenantId": str(row["tenant_id"]),
+        "appId": str(row["app_id"]),
+        "isEnabled": row["is_enabled"],
+        "enabledModules": _json(row["enabled_modules"]),
+        "customPermissions": _json(row["custom_permissions"]),
+        "licenseCount": row["license_count"],
+        "maxUsers": row["max_users"],
+        "subscriptionTier": row["subscription_tier"],
+        "expiresAt": row["expires_at"],
+        "createdAt": row["created_at"],
+        "updatedAt": row["updated_at"],
+    }
+
+
+def _listed(row: Row) -> dict[str, Any]:
+    return {
+        "id": str(row["id"]),
+        "appId": str(row["app_id"]),
+        "appCode": row["app_code"],
+        "appName": row["app_name"],
+        "description": None,
+        "icon": None,
+        "baseUrl": row["base_url"],
+        "isEnabled": row["is_enabled"],
+        "enabledModules": _json(row["enabled_modules"]),
+        "subscriptionTier": row["subscription_tier"],
+        "licenseCount": row["license_count"],
+        "maxUsers": row["max_users"],
+        "expiresAt": row["expires_at"],
+    }
+
+
+def _json(text: str | None) -> Any:
+    return None if text is None else msgspec.json.decode(text)
