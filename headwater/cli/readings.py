@@ -1,0 +1,151 @@
+"""How streams, groups, outbox, dead letters and backfills are doing: read for people, probes and metrics."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import msgspec
+
+from headwater import clock, publish
+from headwater.broker import Broker, EntryId, provision
+from headwater.cli.wiring import Wiring
+from headwater.database import Database, load
+from headwater.replay import Jobs
+from headwater.telemetry import Metrics
+from headwater.topology import Catalogue
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """One group on one stream; None is unknown: stream or group is missing."""
+
+    stream: str
+    group: str
+    application: str
+    length: int | None = None
+    lag_seconds: float | None = None
+    """Age of the first entry not yet given to the group; 0 when there is none."""
+    lag_entries: int | None = None
+    exact: bool = True
+    """False: at least so many."""
+    pending: int | None = None
+    oldest_pending: float | None = None
+    """Age in seconds of the oldest pending entry."""
+    consumers: int | None = None
+    """Workers that asked within the last 15 seconds."""
+    oldest_entry: float | None = None
+    """Age in seconds of the first entry the stream still has."""
+
+
+async def readings(broker: Broker, catalogue: Catalogue) -> list[Reading]:
+    """Every declared group on every stream it reads. Raises BrokerUnavailable."""
+    found = []
+    for stream, (_, groups) in catalogue.all_keys().items():
+        state = await broker.stream(stream)
+        for group in groups:
+            known = Reading(
+                stream=stream, group=group.name, application=group.app, length=state.length if state else None
+            )
+            now = clock.now().timestamp() * 1000
+            lag = await provision.lag(broker, stream, group.name, now_ms=now)
+            if state is not None and lag is not None:
+                known = msgspec.structs.replace(
+                    known,
+                    lag_seconds=lag.seconds,
+                    lag_entries=lag.entries,
+                    exact=lag.exact,
+                    pending=lag.pending,
+                    oldest_pending=await _oldest_pending(broker, stream, group.name, now),
+                    consumers=lag.living,
+                    oldest_entry=_age(state.first_id, now),
+                )
+            found.append(known)
+    return found
+
+
+async def _oldest_pending(broker: Broker, stream: str, group: str, now: float) -> float | None:
+    _, first, *_ = await broker.execute("XPENDING", stream, group)
+    return _age(first.decode(), now) if first else None
+
+
+def _age(entry: str | None, now: float) -> float | None:
+    return None if entry is None else max(0.0, (now - EntryId.parse(entry).milliseconds) / 1000)
+
+
+class Sampler:
+    """Brings the gauges up to date; called before `/metrics` answers."""
+
+    def __init__(self, wiring: Wiring, metrics: Metrics) -> None:
+        self._wiring = wiring
+        self._metrics = metrics
+        self._seen: set[tuple[str, str]] = set()
+
+    async def streams(self) -> None:
+        """Streams and groups. Raises BrokerUnavailable."""
+        for one in await readings(self._wiring.broker, self._wiring.project.catalogue):
+            self._metrics.stream_length(one.stream, one.length)
+            self._metrics.group(
+                one.stream,
+                one.group,
+                lag=one.lag_entries if one.exact else None,
+                lag_seconds=one.lag_seconds,
+                pending=one.pending,
+                oldest_pending=one.oldest_pending,
+                consumers=one.consumers,
+            )
+
+    async def letters(self) -> None:
+        """Dead letters of every application whose database is open here."""
+        for app, database in self._wiring.sinks.items():
+            group = self._wiring.project.catalogue.group(app).name
+            self._metrics.dead_letters(group, await parked(database, app))
+
+    async def source(self) -> None:
+        """The outbox, and the backfills that run."""
+        database = await self._wiring.open_source()
+        outbox = await backlog(database)
+        self._metrics.outbox(backlog=outbox.waiting, oldest=outbox.oldest)
+        await self._backfills(database)
+
+    async def _backfills(self, database: Database) -> None:
+        said: defaultdict[tuple[str, str], int] = defaultdict(int)
+        scope: defaultdict[tuple[str, str], int] = defaultdict(int)
+        for job in await Jobs(database).listed(limit=100):
+            for part in () if job.finished else job.parts:
+                said[part.subject, job.app] += part.published
+                scope[part.subject, job.app] += part.expected or 0
+        for subject, app in self._seen - set(said):
+            self._metrics.backfill(subject, app, ratio=None)
+        for (subject, app), rows in said.items():
+            expected = scope[subject, app]
+            self._metrics.backfill(
+                subject, app, ratio=min(1.0, rows / expected) if expected else 0.0, rows=rows
+            )
+        self._seen = set(said)
+
+    async def everything(self) -> None:
+        """All of the above: what the admin interface serves."""
+        await self.streams()
+        await self.letters()
+        await self.source()
+
+
+class Backlog(msgspec.Struct, frozen=True):
+    """The outbox."""
+
+    waiting: int
+    """Counted up to 100,000."""
+    oldest: float
+    """Age in seconds of the oldest waiting row; 0 when none waits."""
+    quarantined: int
+
+
+async def backlog(source: Database) -> Backlog:
+    """What the outbox holds back."""
+    row = await source.fetchrow(load(publish.__file__, "backlog"))
+    return Backlog(**dict(row)) if row else Backlog(0, 0.0, 0)
+
+
+async def parked(database: Database, app: str) -> int:
+    """How many dead letters of an application wait for a person."""
+    count: int = await database.fetchval(load(__file__, "count_letters"), app)
+    return count
