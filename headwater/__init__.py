@@ -1,1 +1,109 @@
-"""headwater."""
+"""Keep many applications' databases in step with one source of truth, through Redis Streams.
+
+Only the names here are public. They are imported when first used, so that the command line and
+services that only declare events do not pay for servers' clients.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from headwater.broker import Broker
+    from headwater.database import Database, Tx
+    from headwater.delivery import Consumer, Context, Limits, Pace, Worker
+    from headwater.errors import (
+        BrokerUnavailable,
+        DatabaseUnavailable,
+        DeclarationError,
+        EventError,
+        HeadwaterError,
+        JobRefused,
+        Reject,
+        Retry,
+        ServerUnavailable,
+        SettingsError,
+    )
+    from headwater.event import Codec, Envelope, Event, Registry, Subject
+    from headwater.publish import (
+        DirectProducer,
+        Enablement,
+        Outcome,
+        Outgoing,
+        Producer,
+        Receipt,
+        Relay,
+        Said,
+    )
+    from headwater.replay import Backfill, History, Runner, Ways
+    from headwater.topology import Catalogue, Group, Stream
+
+_HOMES = {
+    "headwater.broker": ("Broker",),
+    "headwater.database": ("Database", "Tx"),
+    "headwater.delivery": ("Consumer", "Context", "Limits", "Pace", "Worker"),
+    "headwater.errors": (
+        *("BrokerUnavailable", "DatabaseUnavailable", "DeclarationError", "EventError", "HeadwaterError"),
+        *("JobRefused", "Reject", "Retry", "ServerUnavailable", "SettingsError"),
+    ),
+    "headwater.event": ("Codec", "Envelope", "Event", "Registry", "Subject"),
+    "headwater.publish": (
+        *("DirectProducer", "Enablement", "Outcome", "Outgoing", "Producer", "Receipt", "Relay", "Said"),
+    ),
+    "headwater.replay": ("Backfill", "History", "Runner", "Ways"),
+    "headwater.topology": ("Catalogue", "Group", "Stream"),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Backfill",
+    "Broker",
+    "BrokerUnavailable",
+    "Catalogue",
+    "Codec",
+    "Consumer",
+    "Context",
+    "Database",
+    "DatabaseUnavailable",
+    "DeclarationError",
+    "DirectProducer",
+    "Enablement",
+    "Envelope",
+    "Event",
+    "EventError",
+    "Group",
+    "HeadwaterError",
+    "History",
+    "JobRefused",
+    "Limits",
+    "Outcome",
+    "Outgoing",
+    "Pace",
+    "Producer",
+    "Receipt",
+    "Registry",
+    "Reject",
+    "Relay",
+    "Retry",
+    "Runner",
+    "Said",
+    "ServerUnavailable",
+    "SettingsError",
+    "Stream",
+    "Subject",
+    "Tx",
+    "Ways",
+    "Worker",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'headwater' has no attribute {name!r}")
+    return getattr(importlib.import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return __all__
