@@ -69,11 +69,9 @@ class Toggled(NamedTuple):
 class HistoricalSync:
     """Start, watch and judge the historical sync of applications."""
 
-    def __init__(self, history: History, producer: Producer, *, settle: float = 1.0) -> None:
-        """`settle`: seconds between the switch and the first read, for direct producers' memory of it."""
+    def __init__(self, history: History, producer: Producer) -> None:
         self.history = history
         self._producers = Producers(producer)
-        self._settle = settle
 
     async def toggle(self, tenant: str, app: str, change: Toggle, actor: str) -> Toggled:
         """Switch an application on or off for a tenant.
@@ -130,7 +128,7 @@ class HistoricalSync:
             return None, "already enabled: nothing to catch up"
         if skip:
             return None, "skipped, as asked"
-        about = {"asked_by": actor, "reason": "application enabled", "delay": self._settle}
+        about = {"asked_by": actor, "reason": "application enabled", "delay": self.history.ways.settle}
         try:
             async with tx.transaction():
                 return await self._start(tx, tenant, app, about), "application enabled"

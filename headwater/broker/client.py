@@ -37,7 +37,9 @@ class Broker:
         self.timeout = timeout
         self._pool = self._new_pool(url, timeout, connections, name)
         self._readers = self._new_pool(url, timeout, 1, f"{name}-reader")
+        self._reader: Any = None
         self._reader_id: int | None = None
+        self._blocked: int | None = None
 
     @staticmethod
     def _new_pool(url: str, timeout: float, size: int, name: str) -> redis.BlockingConnectionPool:
@@ -118,19 +120,24 @@ class Broker:
         command = ("XREADGROUP", "GROUP", group, consumer, "COUNT", count, "BLOCK", max(1, int(block * 1000)))
         packed = pack((*command, "STREAMS", *streams, *(b">" for _ in streams)))
         async with self._connection(self._readers) as connection:
-            if self._reader_id is None or not connection.is_connected:
+            if connection is not self._reader or self._reader_id is None:
+                self._reader, self._reader_id = connection, None
                 await connection.send_packed_command(pack(("CLIENT", "ID")))
                 self._reader_id = await _reply(connection)
+            identity, self._reader_id = self._reader_id, None
+            self._blocked = identity
             await connection.send_packed_command(packed)
             reply = await _reply(connection)
+            # Only a connection that answered keeps its number: after a reconnect it has another one.
+            self._blocked, self._reader_id = None, identity
         if isinstance(reply, HeadwaterError):
             raise reply
         return [entry for stream, part in reply or () for entry in entries(stream.decode(), part)]
 
     async def unblock(self) -> None:
         """Let a blocked `read` return at once, empty-handed. Harmless when none is blocked."""
-        if self._reader_id is not None:
-            await self.execute("CLIENT", "UNBLOCK", self._reader_id)
+        if self._blocked is not None:
+            await self.execute("CLIENT", "UNBLOCK", self._blocked)
 
     async def pending_of(
         self, group: str, consumer: str, stream: str, *, after: str = "0", count: int = 500

@@ -88,12 +88,14 @@ class Wiring:
 
     def producer(self, source: str = "wrapper") -> Producer:
         """A producer through the outbox."""
-        return Producer(self.project.codec, source=source)
+        return Producer(self.project.codec, source=source, realm=self.settings.realm)
 
     async def direct(self, source: str = "wrapper") -> DirectProducer:
         """A producer without a database of its own."""
         enabled = Enablement(await self.open_source(), self.project.enablement)
-        return DirectProducer(self.outgoing, self.broker, enabled=enabled, source=source)
+        return DirectProducer(
+            self.outgoing, self.broker, enabled=enabled, source=source, realm=self.settings.realm
+        )
 
     def relay(self) -> Relay:
         """The relay of the source database."""
@@ -146,6 +148,7 @@ class Wiring:
             sinks=await self.open_sinks(self.project.applications),
             chunk=self.settings.backfill.chunk,
             window=self.settings.backfill.window,
+            settle=self.settings.backfill.settle_after_toggle,
         )
 
     async def runner(self) -> Runner:

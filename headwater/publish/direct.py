@@ -16,7 +16,7 @@ from headwater.broker import Broker
 from headwater.errors import BrokerUnavailable, HeadwaterError
 from headwater.event import Event, Fields
 from headwater.publish.outgoing import Enabled, Outgoing
-from headwater.publish.said import About, Said
+from headwater.publish.said import REALM, About, Said
 
 PIPELINE = 500
 """Entries of one pipeline at most."""
@@ -41,12 +41,15 @@ class _Waiting(NamedTuple):
 class DirectProducer:
     """Appends events to their streams at once. One for a process; safe to call concurrently."""
 
-    def __init__(self, outgoing: Outgoing, broker: Broker, *, enabled: Enabled, source: str) -> None:
+    def __init__(
+        self, outgoing: Outgoing, broker: Broker, *, enabled: Enabled, source: str, realm: str = REALM
+    ) -> None:
         """`enabled` says which applications a tenant has; asked only for streams of applications."""
         self._outgoing = outgoing
         self._broker = broker
         self._enabled = enabled
         self._source = source
+        self._realm = realm
         self._waiting: list[_Waiting] = []
         self._flushing: asyncio.Task[None] | None = None
 
@@ -56,7 +59,7 @@ class DirectProducer:
 
     async def publish_many(self, said: Iterable[Said]) -> list[Outcome]:
         """Publish events in the order given; an outcome each."""
-        envelopes = [one.envelope(self._source) for one in said]
+        envelopes = [one.envelope(self._source, realm=self._realm) for one in said]
         needing = {one.tenant for one in envelopes if self._outgoing.wants_enablement(one.type)}
         enabled = await self._enabled(needing) if needing else {}
         groups = [self._outgoing.entries(one, enabled.get(one.tenant, ())) for one in envelopes]

@@ -12,7 +12,7 @@ import msgspec
 
 from headwater.database import Tx, load
 from headwater.event import Codec, Envelope, Event
-from headwater.publish.said import About, Said
+from headwater.publish.said import REALM, About, Said
 
 
 class Receipt(NamedTuple):
@@ -27,10 +27,11 @@ class Receipt(NamedTuple):
 class Producer:
     """Writes events into the outbox of the database that the transaction belongs to."""
 
-    def __init__(self, codec: Codec, *, source: str) -> None:
-        """`source` names the service that speaks."""
+    def __init__(self, codec: Codec, *, source: str, realm: str = REALM) -> None:
+        """`source` names the service that speaks; `realm` stands for tenants where a subject has none."""
         self._codec = codec
         self._source = source
+        self._realm = realm
 
     async def publish(self, tx: Tx, event: Event, **about: Unpack[About]) -> Receipt:
         """Say one event; raises EventError when it can not be said.
@@ -41,7 +42,9 @@ class Producer:
 
     async def publish_many(self, tx: Tx, said: Iterable[Said]) -> list[Receipt]:
         """Say many events in the order given, with one statement; all or none."""
-        envelopes = [one.envelope(self._source) for one in await _with_tombstones(tx, list(said))]
+        envelopes = [
+            one.envelope(self._source, realm=self._realm) for one in await _with_tombstones(tx, list(said))
+        ]
         if not envelopes:
             return []
         await tx.execute(load(__file__, "append_outbox"), *self._columns(envelopes), self._source)

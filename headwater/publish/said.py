@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Required, TypedDict
+from typing import Any, Required, TypedDict, Unpack
 
 import msgspec
 
@@ -27,6 +27,14 @@ class About(TypedDict, total=False):
     metadata: dict[str, Any] | None
 
 
+class Past(TypedDict, total=False):
+    """What a historical event has beside a live one."""
+
+    target: str
+    """The application that catches up."""
+    job: str
+
+
 class Said(msgspec.Struct, frozen=True):
     """An event and what is known about it."""
 
@@ -37,7 +45,7 @@ class Said(msgspec.Struct, frozen=True):
     correlation: str = ""
     metadata: dict[str, Any] | None = None
 
-    def envelope(self, source: str, *, historical: bool = False, target: str = "", job: str = "") -> Envelope:
+    def envelope(self, source: str, *, realm: str = REALM, **history: Unpack[Past]) -> Envelope:
         """The envelope; its id is deterministic where the fact has a version or an operation id.
 
         Raises EventError `missing_version` for a state without a version.
@@ -49,7 +57,7 @@ class Said(msgspec.Struct, frozen=True):
                 f"a state event needs the version of its row ({event.type!r}, {event.key!r})",
                 hint="pass version=row['headwater_version'], read by RETURNING in the same statement",
             )
-        tenant = self.tenant if event.subject.tenanted else REALM
+        tenant = self.tenant if event.subject.tenanted else realm
         identity = self.operation_id or self.version
         return Envelope(
             id=unique_id() if identity is None else event_id(event.type, tenant, event.key, identity),
@@ -59,9 +67,9 @@ class Said(msgspec.Struct, frozen=True):
             source=source,
             version=self.version,
             op=event.op,
-            target=target or event.target,
-            historical=historical,
-            job=job,
+            target=history.get("target") or event.target,
+            historical=bool(history),
+            job=history.get("job", ""),
             correlation=self.correlation,
             metadata=self.metadata or {},
         )

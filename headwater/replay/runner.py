@@ -43,6 +43,8 @@ class Ways(msgspec.Struct, frozen=True, kw_only=True):
     """The applications' databases, for comparing."""
     chunk: int = 1000
     window: int = 500
+    settle: float = 1.0
+    """Seconds between enabling an application and the first read, for direct producers' memory of it."""
     service: str = "backfill"
 
     def backfill(self, subject: str) -> Backfill:
@@ -167,7 +169,7 @@ class JobRun:
     def _entries(self, event: Event, version: int | None) -> list[tuple[str, Fields]]:
         job = self.job
         said = Said(event, job.tenant, version, correlation=f"sync-{job.tenant}-{job.id}")
-        envelope = said.envelope(self._ways.service, historical=True, target=job.app, job=job.id)
+        envelope = said.envelope(self._ways.service, target=job.app, job=job.id)
         return self._ways.outgoing.entries(envelope, ())
 
     async def _append(self, appends: list[tuple[str, Fields]]) -> dict[str, str]:
@@ -213,7 +215,8 @@ class JobRun:
             while not await self._passed(stream, group, entry):
                 await asyncio.sleep(pause)
                 pause = min(0.25, pause * 1.5)
-                await self._keep()
+                if pause >= 0.1:
+                    await self._keep()
 
     async def _passed(self, stream: str, group: str, entry: str) -> bool:
         state = next((one for one in await self._ways.broker.groups(stream) if one.name == group), None)
@@ -269,7 +272,8 @@ class JobRun:
         size = max(1, self._ways.window // 2)
         for start in range(0, len(rows), size):
             step = await self._say(backfill, rows[start : start + size], report=False)
-            await self._jobs.checkpoint(self.job, compared.subject, step)
+            again = Step(published=0, failed=step.failed, appended=step.appended, details=step.details)
+            await self._jobs.checkpoint(self.job, compared.subject, again)
         gone = [key for key in found.orphan if key not in present]
         for start in range(0, len(gone), size):
             some = gone[start : start + size]
