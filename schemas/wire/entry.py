@@ -72,7 +72,7 @@ def read_entry(fields: Fields) -> Entry:
     target = _first("targetApplication", metadata, head, data)
     return Entry(
         type=event_type,
-        tenant=tenant,
+        tenant=tenant.lower() if UUID.fullmatch(tenant) else tenant,
         id=head.get("eventId") or head.get("messageId") or "",
         moment=_moment(head, data, metadata),
         source=head.get("source") or head.get("sourceApp") or head.get("sourceApplication") or "",
@@ -110,7 +110,7 @@ def _tenant(head: dict[str, Any], data: dict[str, Any]) -> str:
     tenant = _first("tenantId", head, data)
     if not tenant:
         raise EventError("missing_tenant", "an entry names no tenant")
-    return tenant.lower() if UUID.fullmatch(tenant) else tenant
+    return tenant
 
 
 def _moment(head: dict[str, Any], data: dict[str, Any], metadata: dict[str, Any]) -> datetime | None:

@@ -65,7 +65,7 @@ def instant(value: Any) -> datetime | None:
     """A time: ISO 8601, without zone taken as UTC, or milliseconds since 1970. Raises ValueError."""
     if value is None or value == "" or isinstance(value, bool):
         return None
-    if isinstance(value, str) and not value.strip().lstrip("-").isdecimal():
+    if isinstance(value, datetime) or (isinstance(value, str) and not value.strip("- ").isdecimal()):
         moment = msgspec.convert(value, datetime)
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     if isinstance(value, str | int | float | Decimal):
