@@ -6,7 +6,6 @@ between gives the entries out again, and gate, inbox and dead letters make that 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 import msgspec
@@ -170,13 +169,3 @@ class Settler:
 
 def _unreadable(error: EventError) -> Park:
     return Park(error.reason, str(error)[:500])
-
-
-async def pause(stopping: asyncio.Event, seconds: float) -> bool:
-    """Wait, but not beyond a stop; True when stopping."""
-    try:
-        async with asyncio.timeout(seconds):
-            await stopping.wait()
-    except TimeoutError:
-        return False
-    return True

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -25,10 +25,11 @@ from headwater.delivery.applier import Applier, TablesUnfit
 from headwater.delivery.consumer import Consumer
 from headwater.delivery.hand import Hand
 from headwater.delivery.outcome import Limits
-from headwater.delivery.settler import Settler, pause
+from headwater.delivery.settler import Settler
 from headwater.delivery.work import Delivery
 from headwater.errors import BrokerRefused, BrokerUnavailable, DatabaseUnavailable, GroupMissing
 from headwater.event import Codec
+from headwater.patience import FIRST, LONGEST, pause, until_it_works
 from headwater.topology import Catalogue
 
 log = structlog.get_logger()
@@ -108,7 +109,8 @@ class Worker:
 
     async def run(self) -> None:
         """Consume until `stop()` or a cancel. Raises DeclarationError for tables that do not fit."""
-        await self._until_done(self._open)
+        waiting = (BrokerUnavailable, DatabaseUnavailable, TablesUnfit)
+        await until_it_works(self._open, self._stopping, failures=waiting, report=self._report)
         for applier in self._appliers:
             self._free.put_nowait(applier)
         log.info("worker.started", app=self.consumer.app, consumer=self.name, streams=len(self.streams))
@@ -133,21 +135,13 @@ class Worker:
             await applier.open()
         self.database_ok = True
 
-    async def _until_done(self, step: Callable[[], Awaitable[None]]) -> None:
-        tries = 0
-        while not self._stopping.is_set():
-            try:
-                await step()
-            except (BrokerUnavailable, DatabaseUnavailable, TablesUnfit) as error:
-                tries += 1
-                await self._back_off(error, tries)
-            else:
-                return
+    def _report(self, error: BaseException, seconds: float) -> None:
+        self.last_error = str(error)
+        log.warning("worker.waiting", app=self.consumer.app, error=str(error), seconds=round(seconds, 2))
 
     async def _back_off(self, error: Exception, tries: int) -> None:
-        self.last_error = str(error)
-        seconds = min(5.0, 0.1 * 2.0 ** min(tries, 10)) * random.uniform(0.5, 1.0)  # noqa: S311
-        log.warning("worker.waiting", app=self.consumer.app, error=str(error), seconds=round(seconds, 2))
+        seconds = min(LONGEST, FIRST * 2.0 ** min(tries, 10)) * random.uniform(0.5, 1.0)  # noqa: S311
+        self._report(error, seconds)
         await pause(self._stopping, seconds)
 
     async def _read(self) -> None:

@@ -1,0 +1,58 @@
+"""How this process waits for servers that do not answer: for ever, with growing random pauses, until stopped."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from tenacity import AsyncRetrying, RetryCallState, RetryError, retry_if_exception_type, stop_when_event_set
+from tenacity.wait import wait_random_exponential
+
+FIRST, LONGEST = 0.1, 5.0
+"""Bounds of the first and the longest pause in seconds; random below, so that many do not come at once."""
+
+
+async def pause(stopping: asyncio.Event, seconds: float) -> bool:
+    """Wait, but not beyond a stop; True when stopping."""
+    try:
+        async with asyncio.timeout(seconds):
+            await stopping.wait()
+    except TimeoutError:
+        return False
+    return True
+
+
+async def until_it_works(
+    step: Callable[[], Awaitable[None]],
+    stopping: asyncio.Event,
+    *,
+    failures: tuple[type[Exception], ...],
+    report: Callable[[BaseException, float], None],
+) -> bool:
+    """Repeat `step` through `failures` until it works; True then, False when stopped before.
+
+    `report` hears each failure and the seconds until the next try. Any other error is raised.
+    """
+
+    def told(state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        if error is not None:
+            report(error, state.upcoming_sleep)
+
+    async def sleep(seconds: float) -> None:
+        await pause(stopping, seconds)
+
+    if stopping.is_set():
+        return False
+    patient = AsyncRetrying(
+        retry=retry_if_exception_type(failures),
+        wait=wait_random_exponential(multiplier=FIRST, max=LONGEST),
+        stop=stop_when_event_set(stopping),
+        before_sleep=told,
+        sleep=sleep,
+    )
+    try:
+        await patient(step)
+    except RetryError:
+        return False
+    return True
