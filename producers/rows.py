@@ -6,7 +6,6 @@ that stores them with one is read as well.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Protocol, TypeVar
@@ -19,6 +18,7 @@ from schemas.organizations import OrganizationState
 from schemas.roles import RoleAssigned, RoleState
 from schemas.tenants import ApplicationSwitch, TenantUpdated
 from schemas.users import UserState
+from schemas.wire.values import permissions
 
 
 class Row(Protocol):
@@ -148,7 +148,7 @@ def role(kind: type[R], row: Row, updated_by: str | None = None) -> R:
         role_id=str(row["role_id"]),
         role_name=row["role_name"],
         description=row["description"],
-        permissions=permissions(row["permissions"]),
+        permissions=tuple(permissions(row["permissions"])),
         restrictions=restrictions if isinstance(restrictions, dict) else None,
         priority=row["priority"],
         is_system_role=row["is_system_role"],
@@ -201,27 +201,8 @@ def application(kind: type[S], row: Row, app: str, changed_by: str | None) -> S:
     )
 
 
-def permissions(stored: object) -> tuple[str, ...]:
-    """Permissions as `application.module.operation`, sorted, whichever way the wrapper stored them.
-
-    It has an object by application and module, a flat list, and JSON text of either.
-    """
-    return tuple(sorted(set(_paths(_json(stored)))))
-
-
 def _json(stored: object) -> Any:
     # asyncpg hands jsonb over as text, and the wrapper often put JSON text into it once more.
     while isinstance(stored, str):
         stored = msgspec.json.decode(stored)
     return stored
-
-
-def _paths(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            yield from (f"{name}.{path}" for path in _paths(inner))
-    elif isinstance(value, list):
-        for one in value:
-            yield from _paths(one)
-    elif isinstance(value, str) and value:
-        yield value

@@ -7,14 +7,14 @@ from headwater.publish import Receipt
 from producers import rows
 from producers.rows import Row
 from producers.voice import Voice
-from schemas.tenants import ApplicationDisabled, ApplicationEnabled, ApplicationSwitch, TenantSyncRequired
+from schemas.tenants import ApplicationDisabled, ApplicationEnabled, TenantSyncRequired
 
 
 class Tenants(Voice):
     """For rows of `tenants` and `organization_applications`."""
 
     async def updated(self, tx: Tx, row: Row) -> Receipt:
-        """A tenant is now as its row says. After a change of industry or website: `organizations.restated` too."""
+        """A tenant is now as its row says; see `organizations.restated` for what those say of it."""
         return await self._state(tx, rows.tenant(row), row)
 
     async def sync_required(
@@ -24,13 +24,16 @@ class Tenants(Voice):
         event = TenantSyncRequired(tenant=tenant, target_application=app, reason=reason, requested_by=by)
         return await self._producer.publish(tx, event, tenant=tenant)
 
-    async def enabled(self, tx: Tx, row: Row, app: str, *, by: str | None = None) -> Receipt:
+    async def application_enabled(
+        self, tx: Tx, tenant: str, app: str, row: Row, *, changed_by: str | None = None
+    ) -> Receipt:
         """A tenant uses an application from now on; `row` of `organization_applications`."""
-        return await self._switch(tx, rows.application(ApplicationEnabled, row, app, by), row)
+        event = rows.application(ApplicationEnabled, row, app, changed_by)
+        return await self._producer.publish(tx, event, tenant=tenant)
 
-    async def disabled(self, tx: Tx, row: Row, app: str, *, by: str | None = None) -> Receipt:
+    async def application_disabled(
+        self, tx: Tx, tenant: str, app: str, row: Row, *, changed_by: str | None = None
+    ) -> Receipt:
         """A tenant no longer uses an application."""
-        return await self._switch(tx, rows.application(ApplicationDisabled, row, app, by), row)
-
-    async def _switch(self, tx: Tx, event: ApplicationSwitch, row: Row) -> Receipt:
-        return await self._producer.publish(tx, event, tenant=str(row["tenant_id"]))
+        event = rows.application(ApplicationDisabled, row, app, changed_by)
+        return await self._producer.publish(tx, event, tenant=tenant)
