@@ -11,15 +11,15 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
-import structlog
 
+from headwater import telemetry
 from headwater.database import Row, Tx, load
 from headwater.errors import HeadwaterError, JobRefused
 from headwater.publish import Producer
 from headwater.replay import History, Job, SyncStatus
 from producers import Producers
 
-log = structlog.get_logger()
+log = telemetry.logger(__name__)
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):

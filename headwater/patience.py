@@ -1,4 +1,4 @@
-"""How this process waits for servers that do not answer: for ever, with growing random pauses, until stopped."""
+"""How a process waits for servers that do not answer: for ever, with growing random pauses, until stopped."""
 
 from __future__ import annotations
 

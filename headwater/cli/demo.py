@@ -64,12 +64,13 @@ class Scale(msgspec.Struct, frozen=True, kw_only=True):
 def command(invocation: Invocation, /, keep: bool, **scale: Any) -> None:
     """Play the project's story on servers of our own, and prove that every application agrees."""
     size = Scale(**scale)
+    invocation.load({"admin.port": 0, "log.level": None if invocation.verbose else "error"})
     agree = invocation.serve(lambda stop: _play(invocation, size, stop, keep=keep))
     raise SystemExit(0 if agree else 1)
 
 
 async def _play(invocation: Invocation, scale: Scale, stop: asyncio.Event, *, keep: bool) -> bool:
-    settings = invocation.load({"admin.port": 0, "log.level": None if invocation.verbose else "error"})
+    settings = invocation.settings
     project = find(invocation.project_dir)
     begun = time.monotonic()
     async with (
@@ -117,7 +118,8 @@ class Demo:
 
     async def _day_one(self) -> None:
         begun = time.monotonic()
-        events = await self._story.day_one()
+        await self._story.day_one()
+        events = await self._system.source.fetchval("SELECT count(*) FROM headwater.outbox")
         said = time.monotonic() - begun
         await self._settled()
         together = time.monotonic() - begun
@@ -126,18 +128,14 @@ class Demo:
             "saidPerSecond": measure.per_second(events, said),
             "relayedAndAppliedPerSecond": measure.per_second(events, together),
         }
-        self._out.note(
-            f"day 1   {events} events said and applied in {together:.2f} s; {self._story.late} not enabled"
-        )
+        self._out.note(f"day 1   {events} events said, relayed and applied in {together:.2f} s")
 
     async def _day_thirty(self, stop: asyncio.Event) -> None:
         ending = asyncio.Event()
         live = asyncio.create_task(self._story.live(ending, self._scale.rate), name="live")
         try:
             begun = time.monotonic()
-            ids = [
-                await self._enable(tenant, app) for tenant in self._story.tenants for app in self._story.late
-            ]
+            ids = [await self._enable(tenant, app) for tenant, app in await self._late()]
             jobs = await self._watch(ids, stop)
             seconds = time.monotonic() - begun
         finally:
@@ -158,6 +156,12 @@ class Demo:
         }
         told = f"{rows} rows of history applied and compared in {seconds:.2f} s"
         self._out.note(f"day 30  {told}, {changes} changes meanwhile")
+
+    async def _late(self) -> list[tuple[str, str]]:
+        """Tenants and the applications they do not have yet."""
+        enabled = self._system.history.enabled
+        pairs = [(tenant, app) for tenant in self._story.tenants for app in self._system.project.applications]
+        return [(tenant, app) for tenant, app in pairs if not await enabled(tenant, app)]
 
     async def _enable(self, tenant: str, app: str) -> str:
         import aiohttp  # noqa: PLC0415 (half a second to import; only where a request is made)

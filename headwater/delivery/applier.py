@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
-import structlog
 
-from headwater import failpoints
+from headwater import failpoints, telemetry
 from headwater.broker import EntryId
 from headwater.database import Database, Tx, load
 from headwater.delivery.consumer import Consumer, Context, Function, Upsert
@@ -22,7 +21,7 @@ from headwater.delivery.outcome import Ack, Fault, Limits, Outcome, classify, de
 from headwater.delivery.work import Work, by_step, for_function, for_upsert
 from headwater.errors import DatabaseUnavailable, HeadwaterError
 
-log = structlog.get_logger()
+log = telemetry.logger(__name__)
 RACES = 5
 """How often a batch that lost a race is applied again before it is halved."""
 

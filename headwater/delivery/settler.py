@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
-import structlog
 
-from headwater import clock, failpoints
+from headwater import clock, failpoints, telemetry
 from headwater.broker import Broker
 from headwater.database import Database, load
 from headwater.delivery import letters
@@ -23,7 +22,7 @@ from headwater.delivery.work import Delivery, Sorted, Work, sort_out
 from headwater.errors import BrokerRefused, BrokerUnavailable, EventError
 from headwater.event import Codec
 
-log = structlog.get_logger()
+log = telemetry.logger(__name__)
 
 
 class Counts(msgspec.Struct):

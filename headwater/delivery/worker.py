@@ -16,9 +16,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-import structlog
 
-from headwater import clock, failpoints
+from headwater import clock, failpoints, telemetry
 from headwater.broker import Broker, Entry, provision
 from headwater.database import Database
 from headwater.delivery.applier import Applier, TablesUnfit
@@ -32,7 +31,7 @@ from headwater.event import Codec
 from headwater.patience import FIRST, LONGEST, pause, until_it_works
 from headwater.topology import Catalogue
 
-log = structlog.get_logger()
+log = telemetry.logger(__name__)
 
 
 class Pace(msgspec.Struct, frozen=True, kw_only=True):

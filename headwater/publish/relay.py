@@ -13,16 +13,15 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-import structlog
 
-from headwater import failpoints
+from headwater import failpoints, telemetry
 from headwater.broker import Broker, provision
 from headwater.database import Connection, Row, connect, is_unavailable, load
 from headwater.errors import BrokerRefused, BrokerUnavailable, EventError, HeadwaterError, ServerUnavailable
 from headwater.event import Envelope, Fields
 from headwater.publish.outgoing import Outgoing, gather
 
-log = structlog.get_logger()
+log = telemetry.logger(__name__)
 _LEADER = 0x72656C6179  # "relay": the advisory lock that says who moves events
 
 

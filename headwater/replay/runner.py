@@ -14,9 +14,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-import structlog
 
-from headwater import failpoints
+from headwater import failpoints, telemetry
 from headwater.broker import Broker, EntryId, provision
 from headwater.database import Database, Row, load
 from headwater.errors import BrokerRefused, EventError, HeadwaterError, ServerUnavailable
@@ -27,7 +26,7 @@ from headwater.replay.digest import Comparer, Comparison, Differences, Mirrored
 from headwater.replay.jobs import DETAILS, LEASE, Cancelled, Fenced, Job, Jobs, Part, Step
 from headwater.replay.window import Window
 
-log = structlog.get_logger()
+log = telemetry.logger(__name__)
 
 
 class Ways(msgspec.Struct, frozen=True, kw_only=True):
