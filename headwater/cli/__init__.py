@@ -92,12 +92,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
+def hoisted(arguments: Sequence[str]) -> list[str]:
+    """The arguments with `--json` in front, wherever it stood: people write it where they think of it. Pure."""
+    given = list(arguments)
+    end = given.index("--") if "--" in given else len(given)
+    asked = ["--json"] if "--json" in given[:end] else []
+    return [*asked, *(word for word in given[:end] if word != "--json"), *given[end:]]
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run one command; its exit code. Prints what went wrong to stderr."""
     invocation = Invocation()
     try:
         code = application.main(
-            args=list(arguments), prog_name="headwater", standalone_mode=False, obj=invocation
+            args=hoisted(arguments), prog_name="headwater", standalone_mode=False, obj=invocation
         )
     except click.ClickException as error:
         error.show()
