@@ -20,7 +20,7 @@ from schemas.wire.entry import Entry, read_entry
 from schemas.wire.facts import read_fact
 from schemas.wire.old import is_respelled, respell, unspell
 from schemas.wire.spelling import CLOCKED
-from schemas.wire.values import milliseconds
+from schemas.wire.values import free, milliseconds
 
 __all__ = ["CLOCKED", "read_foreign", "respell"]
 
@@ -53,7 +53,7 @@ def _envelope(entry: Entry, fields: Fields) -> Envelope:
         target=entry.target,
         historical=entry.historical,
         correlation=str(entry.metadata.get("correlationId") or ""),
-        metadata=entry.metadata,
+        metadata=free(entry.metadata),
     )
 
 

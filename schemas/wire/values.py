@@ -117,9 +117,9 @@ def _number(value: Any) -> Any:
     return value.strip() or None if isinstance(value, str) else value
 
 
-def _free(value: Any) -> Any:
+def free(value: Any) -> Any:
+    """Free-form JSON, taken out of the text it may be in, with numbers that any JSON library can write."""
     found = _decoder.decode(value) if isinstance(value, str) and value[:1] in {"{", "["} else value
-    # numbers back to what any JSON library can write
     return msgspec.json.decode(msgspec.json.Encoder(decimal_format="number").encode(found))
 
 
@@ -140,7 +140,7 @@ def _fitter(kind: inspect.Type) -> Callable[[Any], Any]:
             case inspect.StrType():
                 return _plain_text
             case inspect.AnyType() | inspect.DictType() | inspect.VarTupleType():
-                return _free
+                return free
     return _as_it_is
 
 

@@ -287,6 +287,14 @@ def test_a_use_without_operation_is_identified_by_its_event() -> None:
     assert event.operation_id == CAPTURED["a use of credits"].id
 
 
+def test_what_a_foreign_entry_carries_along_can_be_written_as_json_again() -> None:
+    metadata = {"availableCredits": 850.25, "huge": 2**80, "deep": [{"ratio": 0.1}]}
+
+    carried = read("a historical credit", metadata=metadata).metadata
+
+    assert json.loads(json.dumps(carried)) == metadata
+
+
 def test_tenants_and_applications_may_be_spoken_of_too() -> None:
     head = {"eventId": "e1", "tenantId": TENANT, "timestamp": SAID}
 
