@@ -93,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def hoisted(arguments: Sequence[str]) -> list[str]:
-    """The arguments with `--json` in front, wherever it stood: people write it where they think of it. Pure."""
+    """The arguments with `--json` in front, wherever people wrote it. Pure."""
     given = list(arguments)
     end = given.index("--") if "--" in given else len(given)
     asked = ["--json"] if "--json" in given[:end] else []
