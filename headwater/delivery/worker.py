@@ -130,6 +130,7 @@ class Worker:
 
     async def _open(self) -> None:
         await provision.ensure(self._broker, self.streams, self.group)
+        self.broker_ok = True
         for applier in (*self._appliers, self._side):
             await applier.open()
         self.database_ok = True
