@@ -18,23 +18,35 @@ class Place(NamedTuple):
     name: str
     """`source`, or the application's."""
     url: str
+    """Empty where the settings name none."""
     folders: tuple[tuple[str, Path], ...]
 
 
-def places(project: Project, settings: Settings) -> list[Place]:
-    """Every database that the settings name. Raises SettingsError when they name none."""
-    found = []
-    if settings.source_url is not None:
-        found.append(Place("source", settings.source_url.reveal(), (SOURCE,)))
+def declared(project: Project) -> list[Place]:
+    """Every database that the project has, without addresses."""
+    found = [Place("source", "", (SOURCE,))]
     for app in project.applications:
-        if app in settings.apps:
-            own = project.migrations.get(app)
-            folders = (APP, *([(app, own)] if own else []))
-            found.append(Place(app, settings.apps[app].reveal(), folders))
+        own = project.migrations.get(app)
+        found.append(Place(app, "", (APP, *([(app, own)] if own else []))))
+    return found
+
+
+def places(project: Project, settings: Settings) -> list[Place]:
+    """Every database that the settings name. Raises SettingsError: none, or two that are one."""
+    urls = {name: dsn.reveal() for name, dsn in settings.apps.items()}
+    if settings.source_url is not None:
+        urls["source"] = settings.source_url.reveal()
+    found = [place._replace(url=urls[place.name]) for place in declared(project) if place.name in urls]
     if not found:
         raise SettingsError(
             "no database is named", hint="set HEADWATER_SOURCE_URL and HEADWATER_APP_<NAME>_URL"
         )
+    for place in found[1:]:
+        if place.url == urls.get("source") and place.name != "source":
+            raise SettingsError(
+                f"the source and the application {place.name!r} are one database",
+                hint=f"give the application its own: HEADWATER_APP_{place.name.upper()}_URL",
+            )
     return found
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable
+from typing import TYPE_CHECKING
 
 import asyncpg
 import msgspec
@@ -26,9 +27,11 @@ from headwater.config import AdminKey, Dsn, Settings
 from headwater.database import Database, connect
 from headwater.database.attach import attach
 from headwater.delivery import Worker
-from headwater.embedded import Servers
 from headwater.publish import Relay
 from headwater.replay import History, Runner
+
+if TYPE_CHECKING:  # not importable on Windows, where every other command works
+    from headwater.embedded import Servers
 
 SOURCE = "source"
 """Name of the source's database; an application's has the application's name."""
