@@ -2,18 +2,12 @@
 
 from pathlib import Path
 
-from consumers import crm as crm_package
-from consumers import hr as hr_package
-from consumers.crm import crm
-from consumers.hr import hr
+from consumers import crm, hr
 
-applications = (crm, hr)
+applications = (crm.crm, hr.hr)
 """The consumers of every application."""
 
-migrations: dict[str, Path] = {
-    "crm": Path(crm_package.__file__).parent / "migrations",
-    "hr": Path(hr_package.__file__).parent / "migrations",
-}
+migrations = {one.app: Path(__file__).parent / one.app / "migrations" for one in applications}
 """Folders of each application's own tables, to apply after the engine's."""
 
 __all__ = ["applications", "migrations"]
