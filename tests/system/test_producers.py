@@ -15,9 +15,9 @@ from headwater.database import Database, Row
 from headwater.errors import EventError
 from headwater.event import event_id
 from producers import Producers
-from producers.rows import permissions
 from schemas.credits import CreditConsumed
 from schemas.organizations import OrganizationCreated
+from schemas.wire.values import permissions
 from tests.system.conftest import said
 
 TENANT = uuid.UUID("7d0c3a52-4b0e-4c37-9a55-2f3f8c1f7a10")
@@ -48,8 +48,8 @@ async def house(source: Database) -> AsyncIterator[Database]:
 
 async def one(tx: Any, statement: str, *arguments: Any) -> Row:
     """The row that a statement returns."""
-    [row] = await tx.fetch(statement + " RETURNING *", *arguments)
-    return row
+    rows: list[Row] = await tx.fetch(statement + " RETURNING *", *arguments)
+    return rows[0]
 
 
 async def allocation(tx: Any, app: str = "crm") -> Row:
