@@ -1,0 +1,59 @@
+"""One process of the shop: `python shop_process.py relay|worker|runner NAME`; servers are named in the environment.
+
+It runs until it is stopped or killed, or until its owner is gone: then its standard input ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from typing import Any
+
+from headwater import failpoints
+from headwater.broker import Broker
+from headwater.database import Database
+from headwater.delivery import Limits, Pace, Worker
+from headwater.publish import Outgoing, Relay
+from headwater.replay import Runner, Ways
+from headwater.testing import controls
+
+PACE = Pace(block=0.2, min_idle=1.0, heartbeat=0.3, drain=5.0)
+
+
+async def build(role: str, name: str) -> Any:
+    broker = Broker(os.environ["SHOP_REDIS"])
+    catalogue = controls.CATALOGUE.with_prefix(os.environ["SHOP_PREFIX"])
+    outgoing = Outgoing(controls.CODEC, catalogue)
+    if role == "relay":
+        return Relay(os.environ["SHOP_SOURCE"], broker, outgoing, controls.ENABLEMENT)
+    sink = await Database.open(os.environ["SHOP_SINK"])
+    if role == "worker":
+        limits = Limits(attempts=3, first=0.05, longest=0.2)
+        settings: dict[str, Any] = {"name": name, "pace": PACE, "limits": limits}
+        return Worker(controls.shelf(), broker, sink, controls.CODEC, catalogue, **settings)
+    ways = Ways(
+        source=await Database.open(os.environ["SHOP_SOURCE"]),
+        broker=broker,
+        outgoing=outgoing,
+        backfills=(controls.BACKFILL,),
+        mirrored=controls.MIRRORED,
+        sinks={"shelf": sink},
+        chunk=10,
+        window=10,
+    )
+    return Runner(ways, holder=name, at_once=1)
+
+
+async def main(role: str, name: str) -> None:
+    loop = asyncio.get_running_loop()
+    loop.add_reader(sys.stdin.fileno(), os._exit, 0)
+    failpoints.arm(os.environ.get("HEADWATER_FAILPOINTS", ""))
+    thing = await build(role, name)
+    loop.add_signal_handler(signal.SIGTERM, thing.stop)
+    await thing.run()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], sys.argv[2]))

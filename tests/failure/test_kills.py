@@ -1,0 +1,142 @@
+"""kill -9 at the worst moments: said twice at most, applied once, nothing left behind."""
+
+from __future__ import annotations
+
+import pytest
+
+from headwater.broker import provision
+from headwater.testing import until
+from tests.engine.conftest import Shop
+from tests.failure.children import Children
+
+GOODS = 25
+
+
+async def sold(shop: Shop, count: int) -> list[str]:
+    names = [f"s{number:03}" for number in range(count)]
+    for name in names:
+        await shop.sell(name)
+    return names
+
+
+async def nothing_pending(shop: Shop) -> bool:
+    return await shop.pending() == 0
+
+
+@pytest.mark.parametrize("failpoint", ["relay.appended", "relay.marked"])
+async def test_a_relay_killed_around_its_mark_loses_nothing_and_is_applied_once(
+    shop: Shop, children: Children, failpoint: str
+) -> None:
+    await shop.enable()
+    await provision.apply(shop.broker, shop.catalogue)
+    names = await sold(shop, 3)
+
+    await children.die_at("relay", failpoint)
+    shop.start(shop.relay())
+    worker = shop.start(shop.worker())
+
+    async def moved() -> bool:
+        return await shop.source.fetchval("SELECT count(*) FROM headwater.outbox WHERE entries IS NULL") == 0
+
+    await until(moved)
+    entries = await shop.broker.range(shop.key("sales"))
+    ids = [(entry.fields or {})[b"eventId"] for entry in entries]
+    assert len(set(ids)) == len(names)
+    assert len(ids) == (2 * len(names) if failpoint == "relay.appended" else len(names))
+    await until(lambda: worker.statistics()["acknowledged"] == len(ids))
+    assert await shop.sales() == names
+
+
+@pytest.mark.parametrize(
+    "failpoint", ["worker.read", "worker.applied", "worker.committed", "worker.acknowledged"]
+)
+async def test_a_worker_killed_anywhere_has_applied_everything_once_after_its_restart(
+    shop: Shop, children: Children, failpoint: str
+) -> None:
+    await shop.enable()
+    shop.start(shop.relay())
+    names = await sold(shop, 10)
+    goods = {await shop.put(name): name for name in ("tea", "cup")}
+
+    await children.die_at("worker", failpoint)
+    shop.start(shop.worker())
+
+    async def applied() -> bool:
+        return await shop.sales() == names and await shop.goods() == goods and await nothing_pending(shop)
+
+    await until(applied)
+    assert await shop.sink.fetchval("SELECT count(*) FROM headwater.inbox") == len(names)
+    assert await shop.sink.fetchval("SELECT count(*) FROM headwater.dead_letter") == 0
+
+
+async def test_a_worker_killed_between_parking_and_acknowledging_parks_once(
+    shop: Shop, children: Children
+) -> None:
+    shop.start(shop.relay())
+    await shop.sell("bad", behave="reject")
+    await shop.sell("good")
+
+    await children.die_at("worker", "worker.parked")
+    shop.start(shop.worker())
+
+    async def settled() -> bool:
+        return await shop.sales() == ["good"] and await nothing_pending(shop)
+
+    await until(settled)
+    letters = await shop.sink.fetch("SELECT reason, state FROM headwater.dead_letter")
+    assert [tuple(letter) for letter in letters] == [("rejected", "parked")]
+
+
+async def test_a_worker_terminated_under_load_leaves_nothing_pending_under_its_name(
+    shop: Shop, children: Children
+) -> None:
+    shop.start(shop.relay())
+    process = await children.start("worker", name="leaving")
+    names = await sold(shop, 60)
+    await until(shop.sales)
+
+    process.terminate()
+
+    assert await process.wait() == 0
+    for key in shop.catalogue.keys_of("shelf"):
+        found = {one.name: one.pending for one in await shop.broker.consumers(key, "shelf-group")}
+        assert found.get("leaving", 0) == 0
+    shop.start(shop.worker(name="staying"))
+
+    async def complete() -> bool:
+        return await shop.sales() == names
+
+    await until(complete)
+
+
+@pytest.mark.parametrize("failpoint", ["backfill.appended=2", "backfill.checkpointed=2"])
+async def test_a_backfill_killed_in_the_middle_goes_on_behind_its_last_chunk(
+    shop: Shop, children: Children, failpoint: str
+) -> None:
+    shop.start(shop.worker())
+    goods = {await shop.put(f"good {number}"): f"good {number}" for number in range(GOODS)}
+    await shop.enable()
+    history = shop.history()
+    async with shop.source.transaction() as tx:
+        about = {"asked_by": "test", "reason": "enabled"}
+        job = await history.start(tx, shop.tenant, "shelf", {}, about)
+
+    await children.die_at("runner", failpoint)
+    stopped = await history.jobs.get(job.id)
+    assert stopped is not None
+    published = stopped.parts[0].published
+    assert published == (5 if failpoint.startswith("backfill.appended") else 10)
+    await shop.source.execute("UPDATE headwater.job SET lease_until = now() - interval '1 second'")
+    shop.start(shop.runner())
+
+    async def verified() -> bool:
+        found = await history.jobs.get(job.id)
+        return found is not None and found.state == "verified"
+
+    await until(verified)
+    ended = await history.jobs.get(job.id)
+    assert ended is not None
+    assert (ended.parts[0].published, ended.parts[0].expected) == (GOODS, GOODS)
+    entries = len(await shop.broker.range(shop.key("shelf:goods")))
+    assert entries == GOODS + (5 if failpoint.startswith("backfill.appended") else 0)
+    assert await shop.goods() == goods
