@@ -112,9 +112,10 @@ async def _known(asked: Awaitable[Any]) -> Any:
     except (Unknown, DeclarationError) as error:
         raise Problem(404, str(error)) from None
     except NotEnabled as error:
-        raise Problem(409, str(error), detail='enable it first: POST …/toggle {"isEnabled": true}') from None
+        raise Problem(409, f"{error}; enable it first: POST …/toggle") from None
     except JobRefused as error:
-        raise Problem(409, str(error), **({"job": job_report(error.job)} if error.job else {})) from None
+        running: dict[str, Any] = {"job": job_report(error.job)} if error.job else {}
+        raise Problem(409, str(error), **running) from None
 
 
 def _tenant(request: web.Request) -> str:
@@ -122,7 +123,7 @@ def _tenant(request: web.Request) -> str:
     try:
         return str(uuid.UUID(text))
     except ValueError:
-        raise Problem(404, "no such tenant", detail="a tenant's id is a UUID") from None
+        raise Problem(404, "no such tenant: its id is a UUID") from None
 
 
 def _app(request: web.Request) -> str:

@@ -80,7 +80,7 @@ def dry_report(tenant: str, app: str, counts: Mapping[str, int]) -> dict[str, An
         section: {"synced": _total(counts, subjects), "failed": 0, "details": []}
         for section, subjects in SECTIONS.items()
     }
-    total = sum(one["synced"] for one in sections.values())
+    total = sum(_total(counts, subjects) for subjects in SECTIONS.values())
     summary = {"totalSynced": total, "totalFailed": 0, "success": True}
     return {**_head(tenant, app, dry_run=True), **sections, "summary": summary}
 

@@ -182,9 +182,8 @@ class HistoricalSync:
 
     async def _only(self, tenant: str, app: str, name: str, actor: str) -> Job:
         names = [field for field in Options.__struct_fields__ if field.startswith("sync_")]
-        return await self.sync_historical_data(
-            tenant, app, Options(**{one: one == name for one in names}), actor
-        )
+        only = msgspec.structs.replace(Options(), **{one: one == name for one in names})
+        return await self.sync_historical_data(tenant, app, only, actor)
 
     async def sync_status(self, tenant: str, app: str) -> SyncStatus:
         """Whether the application is in step with the source, by comparing now. Raises Unknown."""

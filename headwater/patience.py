@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from tenacity import AsyncRetrying, RetryCallState, RetryError, retry_if_exception_type, stop_when_event_set
+from tenacity import AsyncRetrying, RetryCallState, RetryError, retry_if_exception_type
 from tenacity.wait import wait_random_exponential
 
 FIRST, LONGEST = 0.1, 5.0
@@ -47,7 +47,7 @@ async def until_it_works(
     patient = AsyncRetrying(
         retry=retry_if_exception_type(failures),
         wait=wait_random_exponential(multiplier=FIRST, max=LONGEST),
-        stop=stop_when_event_set(stopping),
+        stop=lambda _: stopping.is_set(),
         before_sleep=told,
         sleep=sleep,
     )

@@ -4,5 +4,5 @@ INSERT INTO organization_applications AS o (tenant_id, app_id, is_enabled, subsc
 VALUES ($1::text::uuid, $2::text::uuid, $3, coalesce($4, 'basic'), coalesce($5::text::jsonb, '[]'::jsonb), $6)
 ON CONFLICT (tenant_id, app_id) DO UPDATE
    SET is_enabled = excluded.is_enabled, subscription_tier = coalesce($4, o.subscription_tier),
-       enabled_modules = coalesce($5::text::jsonb, o.enabled_modules), max_users = coalesce($6, o.max_users), updated_at = now()
+       enabled_modules = coalesce($5::text::jsonb, o.enabled_modules), max_users = coalesce($6, o.max_users), updated_at = now() AT TIME ZONE 'UTC'
 RETURNING o.*

@@ -14,7 +14,7 @@ import asyncpg
 
 from headwater import failpoints, telemetry
 from headwater.broker import EntryId
-from headwater.database import Database, Tx, load
+from headwater.database import Database, Tx, is_unavailable, load
 from headwater.delivery.consumer import Consumer, Context, Function, Upsert
 from headwater.delivery.mirror import Mirror, compile_mirror
 from headwater.delivery.outcome import Ack, Fault, Limits, Outcome, classify, decide, describe
@@ -28,6 +28,10 @@ RACES = 5
 
 class TablesUnfit(HeadwaterError):
     """The application's tables do not fit its declaration: nothing can be applied until that is mended."""
+
+
+class HandlerFailed(HeadwaterError):
+    """A handler could not reach something that is not the application's database."""
 
 
 class Applier:
@@ -88,7 +92,13 @@ class Applier:
     async def _run(self, tx: Tx, step: Function, batch: list[Work]) -> int:
         admitted = await self._admit(tx, step, batch)
         for one in admitted:
-            await step.handler(one.envelope.event, tx, _context(one))
+            try:
+                await step.handler(one.envelope.event, tx, _context(one))
+            except Exception as error:
+                if is_unavailable(error) and not tx.is_closed():
+                    # Not our database: something the handler asked did not answer, and that counts as its failure.
+                    raise HandlerFailed(describe(error)) from error
+                raise
         return len(admitted)
 
     async def _admit(self, tx: Tx, step: Function, batch: list[Work]) -> list[Work]:
@@ -96,9 +106,10 @@ class Applier:
             return []
         envelopes = [one.envelope for one in batch]
         if not step.gated:
-            rows = await tx.fetch(load(__file__, "inbox"), self.consumer.app, [one.id for one in envelopes])
+            marks = [one.id + step.mark for one in envelopes]
+            rows = await tx.fetch(load(__file__, "inbox"), self.consumer.app, marks)
             let = {row["event_id"] for row in rows}
-            return [one for one in batch if one.envelope.id in let]
+            return [one for one, mark in zip(batch, marks, strict=True) if mark in let]
         columns = zip(*((one.tenant, one.key, one.version, one.op == "d") for one in envelopes), strict=True)
         head = (self.consumer.app, step.subject, self._generation(step))
         rows = await tx.fetch(load(__file__, "gate"), *head, *columns)
@@ -131,6 +142,7 @@ class Applier:
         return [*await self.settle(work[:middle], failures), *await self.settle(work[middle:], failures)]
 
     async def _attempt(self, work: Sequence[Work]) -> Exception | None:
+        last: Exception | None = None
         for _ in range(RACES):
             try:
                 await self.apply(work)

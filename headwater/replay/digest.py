@@ -88,6 +88,9 @@ class Comparer:
         Raises DatabaseUnavailable, DeclarationError.
         """
         seen: dict[int, set[Bucket]] = {}
+        source: Buckets = {}
+        sink: Buckets = {}
+        differing: list[int] = []
         for attempt in range(tries):
             if attempt:
                 await asyncio.sleep(pause)
