@@ -46,10 +46,19 @@ def is_unavailable(error: BaseException) -> bool:
     return isinstance(error, _GONE)
 
 
-async def connect(url: str, *, timeout: float = 10.0) -> asyncpg.Connection[asyncpg.Record]:
-    """One connection outside any pool: for locks, listening and migrations. Raises DatabaseUnavailable."""
+async def connect(
+    url: str, *, timeout: float = 10.0, command_timeout: float | None = None
+) -> asyncpg.Connection[asyncpg.Record]:
+    """One connection outside any pool: for locks, listening and migrations. Raises DatabaseUnavailable.
+
+    `command_timeout`: seconds after which a statement without an answer raises TimeoutError.
+    """
+    # A server that keeps a dead client's session for hours would keep its advisory locks too.
+    settings = {"application_name": "headwater", "tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5"}
     try:
-        return await asyncpg.connect(url, timeout=timeout, server_settings={"application_name": "headwater"})
+        return await asyncpg.connect(
+            url, timeout=timeout, command_timeout=command_timeout, server_settings=settings
+        )
     except (*_GONE, asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
         raise DatabaseUnavailable(f"no connection to Postgres ({error})") from error
 

@@ -19,10 +19,13 @@ from headwater.broker import Broker, provision
 from headwater.database import Connection, Row, connect, is_unavailable, load
 from headwater.errors import BrokerRefused, BrokerUnavailable, EventError, HeadwaterError, ServerUnavailable
 from headwater.event import Envelope, Fields
+from headwater.patience import pause
 from headwater.publish.outgoing import Outgoing, gather
 
 log = telemetry.logger(__name__)
 _LEADER = 0x72656C6179  # "relay": the advisory lock that says who moves events
+COMMAND_TIMEOUT = 30.0
+"""Seconds without an answer after which the source database counts as gone."""
 
 
 class Moved(NamedTuple):
@@ -69,12 +72,13 @@ class Relay:
             except (ServerUnavailable, BrokerRefused) as error:
                 failures += 1
                 self.last_error = str(error)
-                pause = min(5.0, 0.1 * 2**failures) * random.uniform(0.5, 1.0)  # noqa: S311  # jitter, not secrecy
-                log.warning("relay.waiting", error=str(error), seconds=round(pause, 2))
-                await self._wait(pause)
+                seconds = min(5.0, 0.1 * 2**failures) * random.uniform(0.5, 1.0)  # noqa: S311  # jitter
+                log.warning("relay.waiting", error=str(error), seconds=round(seconds, 2))
+                # Never for the doorbell: it may still be set from before the outage.
+                await pause(self._stopping, seconds)
 
     async def _session(self, poll: float) -> None:
-        connection = await connect(self._url)
+        connection = await connect(self._url, command_timeout=COMMAND_TIMEOUT)
         try:
             if not await self._lead(connection, poll):
                 return
@@ -95,7 +99,7 @@ class Relay:
         while not self._stopping.is_set():
             if await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LEADER):
                 return True
-            await self._wait(poll)
+            await pause(self._stopping, poll)
         return False
 
     async def _move_all(self, connection: Connection, poll: float) -> None:
@@ -144,18 +148,20 @@ class Relay:
     ) -> Moved:
         replies = await self._broker.append([one for some in appends for one in some])
         failpoints.reached("relay.appended")
-        for reply in replies:
-            if isinstance(reply, HeadwaterError):
-                raise BrokerUnavailable(f"Redis refused an entry ({reply})")
-        ids = iter(str(reply) for reply in replies)
+        answers = iter(replies)
+        of_rows = [[(key, next(answers)) for key, _ in some] for some in appends]
         done = [
-            (row["id"], " ".join(f"{key}@{next(ids)}" for key, _ in some))
-            for row, some in zip(rows, appends, strict=True)
-            if row["id"] not in errors
+            (row["id"], " ".join(f"{key}@{reply}" for key, reply in some))
+            for row, some in zip(rows, of_rows, strict=True)
+            if row["id"] not in errors and all(isinstance(reply, str) for _, reply in some)
         ]
         if done:
             await connection.execute(load(__file__, "mark_published"), *zip(*done, strict=True))
         failpoints.reached("relay.marked")
+        # After the mark: what was taken must not be said again at every try of what was refused.
+        for reply in replies:
+            if isinstance(reply, HeadwaterError):
+                raise BrokerUnavailable(f"Redis refused an entry ({reply})")
         return Moved(len(rows), len(replies), len(errors))
 
     def _envelope(self, row: Row) -> Envelope:
