@@ -240,6 +240,13 @@ class Broker:
         """How many pending entries have an id not above `upto`, counted up to 1,000."""
         return len(await self.execute("XPENDING", stream, group, "-", upto, 1000))
 
+    async def deliveries(
+        self, group: str, consumer: str, stream: str, *, first: str, last: str
+    ) -> dict[str, int]:
+        """How often each entry that this consumer holds, from `first` to `last`, was given out."""
+        reply = await self.execute("XPENDING", stream, group, first, last, 1000, consumer)
+        return {identity.decode(): count for identity, _, _, count in reply}
+
     async def version(self) -> str:
         """Server name and version, for people."""
         text = (await self.execute("INFO", "server")).decode()

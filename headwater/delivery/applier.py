@@ -96,7 +96,7 @@ class Applier:
                 await step.handler(one.envelope.event, tx, _context(one))
             except Exception as error:
                 if is_unavailable(error) and not tx.is_closed():
-                    # Not our database: something the handler asked did not answer, and that counts as its failure.
+                    # Not our database: what the handler asked did not answer. That counts as its failure.
                     raise HandlerFailed(describe(error)) from error
                 raise
         return len(admitted)

@@ -17,7 +17,7 @@ id, never for historical events unless asked.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 import msgspec
 
@@ -45,7 +45,14 @@ class Context(msgspec.Struct, frozen=True):
     entry: str
 
 
-Handler = Callable[[Any, Tx, Context], Awaitable[None]]
+class Handler(Protocol):
+    """A function that takes an event, a transaction and what else is known."""
+
+    __module__: str
+    __qualname__: str
+
+    async def __call__(self, event: Any, tx: Tx, context: Context, /) -> None:
+        """Handle one event."""
 
 
 class Upsert(msgspec.Struct, frozen=True):
@@ -76,6 +83,11 @@ class Function(msgspec.Struct, frozen=True):
     def subject(self) -> str:
         """The subject of its event."""
         return self.event.subject.name
+
+    @property
+    def mark(self) -> str:
+        """Behind an event id in the inbox: an effect is handled once for itself, beside the projection."""
+        return f"#{self.handler.__module__}.{self.handler.__qualname__}" if self.effect else ""
 
 
 Step = Upsert | Function
@@ -134,7 +146,7 @@ class Consumer:
         ) -> Callable[[E, Tx, Context], Awaitable[None]]:
             gated = event.subject.state and not effect
             runs = (not effect) if historical is None else historical
-            self._add(Function(event, handler, gated, runs, effect), event)
+            self._add(Function(event, cast("Handler", handler), gated, runs, effect), event)
             return handler
 
         return declare

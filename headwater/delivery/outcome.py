@@ -114,4 +114,8 @@ def describe(error: BaseException) -> str:
     """One line about an error, without row values: Postgres puts those into DETAIL, which is left out."""
     if isinstance(error, asyncio.CancelledError):
         return "interrupted"
-    return f"{type(error).__name__}: {error.args[0] if error.args else ''}"[:500].replace("\x00", "�")
+    said = str(error.args[0]) if error.args else ""
+    if is_unfit(error):
+        said = said.partition(": ")[0]  # behind it asyncpg puts the value itself
+    text = f"{type(error).__name__}: {said}"[:500].replace("\x00", "�")
+    return text.encode("utf-8", "replace").decode()  # a lone surrogate would keep it out of the dead letters

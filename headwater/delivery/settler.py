@@ -6,20 +6,23 @@ between gives the entries out again, and gate, inbox and dead letters make that 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
+import asyncpg
 import msgspec
 
 from headwater import clock, failpoints, telemetry
 from headwater.broker import Broker
 from headwater.database import Database, load
 from headwater.delivery import letters
-from headwater.delivery.applier import Applier
+from headwater.delivery.applier import Applier, TablesUnfit
 from headwater.delivery.hand import Hand
 from headwater.delivery.letters import Parked
-from headwater.delivery.outcome import Ack, Outcome, Park, RetryAfter
+from headwater.delivery.outcome import Ack, Fault, Outcome, Park, RetryAfter, classify, describe
 from headwater.delivery.work import Delivery, Sorted, Work, sort_out
-from headwater.errors import BrokerRefused, BrokerUnavailable, EventError
+from headwater.errors import BrokerRefused, BrokerUnavailable, DatabaseUnavailable, EventError
 from headwater.event import Codec
 
 log = telemetry.logger(__name__)
@@ -36,6 +39,19 @@ class Counts(msgspec.Struct):
     lost: int = 0
 
 
+class Gap(NamedTuple):
+    """Entries that are gone."""
+
+    app: str
+    stream: str
+    kind: str
+    entry: str
+    entries: int
+
+
+CRASHED = "the worker ended while it had this entry"
+
+
 class Settler:
     """Settles batches for one application."""
 
@@ -45,6 +61,7 @@ class Settler:
         self._codec = codec
         self._group = group
         self._hand = hand
+        self._gaps: list[Gap] = []
         self.counts = Counts()
 
     async def settle(self, applier: Applier, deliveries: Sequence[Delivery]) -> bool:
@@ -54,9 +71,10 @@ class Settler:
         """
         found = sort_out(deliveries, applier.consumer, self._codec)
         outcomes = await applier.settle(found.work, self._hand.failures) if found.work else []
-        await self._park(applier.consumer.app, found, outcomes)
-        await self._delay(applier.consumer.app, found.work, outcomes)
-        await self._forgive(applier.consumer.app, found.work, outcomes)
+        with _own_statements():
+            await self._park(applier.consumer.app, found, outcomes)
+            await self._delay(applier.consumer.app, found.work, outcomes)
+            await self._forgive(applier.consumer.app, found.work, outcomes)
         self.counts.skipped += len(found.skipped)
         late = {
             one.delivery
@@ -76,6 +94,9 @@ class Settler:
             for one, outcome in zip(found.work, outcomes, strict=True)
             if isinstance(outcome, Park)
         ]
+        await self._store(app, parked)
+
+    async def _store(self, app: str, parked: Sequence[Parked]) -> None:
         if not parked:
             return
         await letters.park(self._database, app, parked)
@@ -129,15 +150,21 @@ class Settler:
 
     async def settle_letters(self, applier: Applier) -> int:
         """Take dead letters that are to be replayed through the same path; how many were."""
-        app = applier.consumer.app
-        taken = await letters.take(self._database, app)
+        with _own_statements():
+            await self._write_gaps()
+            return await self._replay(applier)
+
+    async def _replay(self, applier: Applier) -> int:
+        taken = await letters.take(self._database, applier.consumer.app)
         for delivery, failures in taken:
             found = sort_out([delivery], applier.consumer, self._codec)
             if found.unreadable:
                 outcome: Outcome = _unreadable(found.unreadable[0][1])
-            else:
+            elif found.work:
                 before = {(delivery.stream, delivery.entry): failures}
-                outcome = (await applier.settle(found.work, before) or [Ack()])[0]
+                outcome = (await applier.settle(found.work, before))[0]
+            else:
+                outcome = Ack()
             await letters.settle(self._database, delivery, outcome)
         return len(taken)
 
@@ -146,7 +173,8 @@ class Settler:
         if not deliveries:
             return []
         places = [(one.stream, one.entry) for one in deliveries]
-        rows = await self._database.fetch(load(__file__, "failures"), app, *zip(*places, strict=True))
+        with _own_statements():
+            rows = await self._database.fetch(load(__file__, "failures"), app, *zip(*places, strict=True))
         waits = {(row["stream"], row["entry"]): row["wait"] for row in rows}
         self._hand.failures.update({(row["stream"], row["entry"]): row["failures"] for row in rows})
         for one in deliveries:
@@ -155,15 +183,58 @@ class Settler:
         return [one for one in deliveries if waits.get((one.stream, one.entry), 0.0) <= 0]
 
     async def record_lost(self, app: str, stream: str, kind: str, ids: Sequence[str], count: int = 0) -> None:
-        """Record that entries are gone, and take them off the pending list."""
-        for identity in ids or [""]:
-            await self._database.execute(
-                load(__file__, "record_gap"), app, stream, kind, identity, count or 1
-            )
+        """Record that entries are gone, and take them off the pending list.
+
+        Redis tells of a loss once: what can not be written now is written as soon as it can be.
+        """
+        self._gaps += [Gap(app, stream, kind, identity, count or 1) for identity in ids or [""]]
         self.counts.lost += count or len(ids)
         log.error("delivery.lost", app=app, stream=stream, kind=kind, entries=count or len(ids))
+        with _own_statements():
+            await self._write_gaps()
         if ids:
             await self._broker.acknowledge(self._group, {stream: list(ids)})
+
+    async def _write_gaps(self) -> None:
+        while self._gaps:
+            await self._database.execute(load(__file__, "record_gap"), *self._gaps[0])
+            self._gaps.pop(0)
+
+    async def suspect(self, applier: Applier, delivery: Delivery) -> bool:
+        """Settle alone an entry that was given out again and again without an outcome.
+
+        Its attempt is written down first: whoever dies of it leaves a count, and the entry is parked
+        in the end. False as for `settle`.
+        """
+        app = applier.consumer.app
+        found = sort_out([delivery], applier.consumer, self._codec)
+        if not found.work:
+            return await self.settle(applier, [delivery])
+        before = self._hand.failures.setdefault((delivery.stream, delivery.entry), 0)
+        if before >= applier.limits.attempts:
+            park = Park("exhausted", f"failed {before} times, last: {CRASHED}", before)
+            with _own_statements():
+                await self._store(app, [Parked(delivery, park, found.work[0].envelope)])
+            return await self._acknowledge([delivery])
+        wait = min(applier.limits.longest, applier.limits.first * 2.0**before)
+        row = (delivery.stream, delivery.entry, before + 1, wait, CRASHED)
+        with _own_statements():
+            await self._database.execute(load(__file__, "fail"), app, *([value] for value in row))
+        return await self.settle(applier, [delivery])
+
+
+@contextlib.contextmanager
+def _own_statements() -> Iterator[None]:
+    """A failure of our own statement says nothing about an entry: it is waited out like an outage."""
+    try:
+        yield
+    except asyncpg.PostgresError as error:
+        fault = classify(error)
+        if fault is Fault.DEPLOY:
+            raise TablesUnfit(describe(error), hint="run: headwater doctor") from error
+        if fault is Fault.PERMANENT:
+            raise
+        raise DatabaseUnavailable(describe(error)) from error
 
 
 def _unreadable(error: EventError) -> Park:

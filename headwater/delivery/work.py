@@ -39,9 +39,9 @@ class Sorted(NamedTuple):
 def sort_out(deliveries: Iterable[Delivery], consumer: Consumer, codec: Codec) -> Sorted:
     """Skip by header fields alone what is for others; decode the rest, each on its own."""
     found = Sorted([], [], [])
-    app = consumer.app.encode()
+    names = [name.encode() for name in consumer.names]
     for delivery in deliveries:
-        if not headers(delivery.fields).concerns(app):
+        if not any(map(headers(delivery.fields).concerns, names)):
             found.skipped.append(delivery)
             continue
         try:

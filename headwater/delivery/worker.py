@@ -32,6 +32,9 @@ from headwater.patience import FIRST, LONGEST, pause, until_it_works
 from headwater.topology import Catalogue
 
 log = telemetry.logger(__name__)
+_TROUBLES = (BrokerUnavailable, BrokerRefused, DatabaseUnavailable, TablesUnfit)
+SUSPECT = 3
+"""From this delivery on an entry runs alone: it may be what ended the workers before."""
 
 
 class Pace(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,9 +159,9 @@ class Worker:
                 self.broker_ok, tries = True, 0
             except GroupMissing as error:
                 await self._recreate(error)
-            except (BrokerUnavailable, BrokerRefused, DatabaseUnavailable) as error:
+            except _TROUBLES as error:
                 self._look_back = True
-                self.broker_ok = isinstance(error, DatabaseUnavailable)
+                self.broker_ok = isinstance(error, DatabaseUnavailable | TablesUnfit)
                 tries += 1
                 await self._back_off(error, tries)
             finally:
@@ -191,10 +194,28 @@ class Worker:
         gone = [entry.id for entry in entries if entry.fields is None]
         if gone:
             await self._settler.record_lost(self.consumer.app, stream, "deleted_while_pending", gone)
-        ready = await self._settler.recall(self.consumer.app, self._hand.take(entries))
-        if ready:
-            # Outside the free list: what comes again must not wait behind what is new.
-            await self._settle(self._side, ready)
+        taken = self._hand.take(entries)
+        try:
+            ready = await self._settler.recall(self.consumer.app, taken)
+            suspects = await self._suspects(stream, ready)
+        except _TROUBLES:
+            self._hand.drop(taken)  # else they would count as being worked on, for ever
+            raise
+        # Outside the free list: what comes again must not wait behind what is new.
+        calm = [one for one in ready if one.entry not in suspects]
+        if calm:
+            await self._settle(self._side, calm)
+        for one in ready:
+            if one.entry in suspects:
+                await self._settle(self._side, [one], alone=True)
+
+    async def _suspects(self, stream: str, again: Sequence[Delivery]) -> set[str]:
+        """Entries given out so often without an outcome that they may have ended workers."""
+        if not again:
+            return set()
+        first, last = again[0].entry, again[-1].entry
+        counts = await self._broker.deliveries(self.group, self.name, stream, first=first, last=last)
+        return {entry for entry, count in counts.items() if count >= SUSPECT}
 
     async def _recreate(self, error: GroupMissing) -> None:
         """Make stream and group again at the earliest entry, and record that entries may be lost."""
@@ -202,7 +223,7 @@ class Worker:
         try:
             for stream in await provision.ensure(self._broker, self.streams, self.group):
                 await self._settler.record_lost(self.consumer.app, stream, "group_missing", [], 1)
-        except (BrokerUnavailable, BrokerRefused, DatabaseUnavailable) as failure:
+        except _TROUBLES as failure:
             self.last_error = str(failure)
         log.error("worker.group_missing", app=self.consumer.app, error=str(error))
         await pause(self._stopping, 0.25)
@@ -226,11 +247,15 @@ class Worker:
         finally:
             self._free.put_nowait(applier)
 
-    async def _settle(self, applier: Applier, deliveries: list[Delivery]) -> None:
+    async def _settle(self, applier: Applier, deliveries: list[Delivery], *, alone: bool = False) -> None:
         tries = 0
         while True:
             try:
-                if not await self._settler.settle(applier, deliveries):
+                if alone:
+                    heard = await self._settler.suspect(applier, deliveries[0])
+                else:
+                    heard = await self._settler.settle(applier, deliveries)
+                if not heard:
                     self._look_back = True
                 self.database_ok = True
             except (DatabaseUnavailable, TablesUnfit) as error:
@@ -248,7 +273,7 @@ class Worker:
             try:
                 for stream in self.streams:
                     await self._reclaim_stream(stream)
-            except (BrokerUnavailable, BrokerRefused, DatabaseUnavailable) as error:
+            except _TROUBLES as error:
                 self.last_error = str(error)
                 log.warning("worker.reclaim_failed", app=self.consumer.app, error=str(error))
 
