@@ -1,7 +1,11 @@
-"""One statement a batch: gate, delete what is gone, upsert the rest.
+"""One statement a batch: gate, upsert what passed it. What is gone goes by a second one.
 
 Compiled once from the declaration and the table's own column types, so that a wrong column is
 known when the worker starts and not when the first event comes.
+
+Always holds: a row is removed by a statement that began after its ledger row was locked. A removal
+within the gate's own statement would not see a row that another worker committed while the gate
+waited for it, and would leave that row standing beside its tombstone.
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ class Mirror(msgspec.Struct, frozen=True):
 
     upsert: Upsert
     statement: str
+    removal: str
     read: Callable[[Any], Sequence[Any]]
     convert: tuple[Callable[[Any], Any] | None, ...]
 
@@ -39,7 +44,7 @@ class Mirror(msgspec.Struct, frozen=True):
         for place, convert in enumerate(self.convert):
             if convert is not None:
                 columns[place] = [None if value is None else convert(value) for value in columns[place]]
-        return await connection.fetchval(  # type: ignore[no-any-return]
+        (done,) = await connection.fetch(
             self.statement,
             app,
             self.upsert.subject,
@@ -50,6 +55,9 @@ class Mirror(msgspec.Struct, frozen=True):
             [one.op == "d" for one in batch],
             *columns,
         )
+        if done["tenants"]:
+            await connection.execute(self.removal, done["tenants"], done["keys"])
+        return done["newer"]  # type: ignore[no-any-return]
 
 
 async def compile_mirror(connection: Connection, upsert: Upsert) -> Mirror:
@@ -67,7 +75,9 @@ async def compile_mirror(connection: Connection, upsert: Upsert) -> Mirror:
     if arrays:
         raise DeclarationError(f"columns {arrays} of {upsert.table!r} are arrays", hint="use jsonb")
     converters = tuple(_converter(types[name]) for name in upsert.columns)
-    return Mirror(upsert, statement(upsert, types), _reader(upsert.columns), converters)
+    return Mirror(
+        upsert, statement(upsert, types), removal(upsert, types), _reader(upsert.columns), converters
+    )
 
 
 def _reader(columns: tuple[str, ...]) -> Callable[[Any], Sequence[Any]]:
@@ -85,7 +95,7 @@ def statement(upsert: Upsert, types: dict[str, str]) -> str:
     """The SQL of one batch.
 
     $1 app, $2 subject, $3 generation, $4 tenants, $5 keys, $6 versions, $7 gone, $8… columns
-    -> how many were newer
+    -> how many were newer; tenants and keys of those of them that are gone, null when none is
     """
     names = [f"c{place}" for place in range(len(upsert.columns))]
     arrays = "".join(
@@ -95,12 +105,6 @@ def statement(upsert: Upsert, types: dict[str, str]) -> str:
     tenant, key = f"::{types['tenant_id']}", f"::{types[upsert.key]}"
     values = "".join(
         f", ev.{alias}::{types[name]}" for alias, name in zip(names, upsert.columns, strict=True)
-    )
-    match = f"t.tenant_id = gate.tenant{tenant} AND t.{upsert.key} = gate.key{key}"
-    gone = (
-        f"UPDATE {upsert.table} AS t SET {upsert.retire} = false FROM gate WHERE gate.deleted AND {match}"
-        if upsert.retire
-        else f"DELETE FROM {upsert.table} AS t USING gate WHERE gate.deleted AND {match}"
     )
     changes = (
         ", ".join(f"{name} = excluded.{name}" for name in upsert.columns)
@@ -118,13 +122,24 @@ WITH ev AS (
            applied_at = clock_timestamp()
      WHERE (l.generation, l.version) < (excluded.generation, excluded.version)
     RETURNING tenant, key, deleted
-), gone AS (
-    {gone}
 ), kept AS (
     INSERT INTO {upsert.table} ({", ".join(["tenant_id", upsert.key, *upsert.columns])})
     SELECT gate.tenant{tenant}, gate.key{key}{values}
       FROM gate JOIN ev USING (tenant, key) WHERE NOT gate.deleted
     ON CONFLICT (tenant_id, {upsert.key}) DO UPDATE SET {changes}
 )
-SELECT count(*) FROM gate
+SELECT count(*) AS newer, array_agg(tenant) FILTER (WHERE deleted) AS tenants,
+       array_agg(key) FILTER (WHERE deleted) AS keys
+  FROM gate
 """
+
+
+def removal(upsert: Upsert, types: dict[str, str]) -> str:
+    """The SQL that removes, or retires, what is gone. $1 tenants, $2 keys -> nothing"""
+    gone = "unnest($1::text[], $2::text[]) AS gone (tenant, key)"
+    match = (
+        f"t.tenant_id = gone.tenant::{types['tenant_id']} AND t.{upsert.key} = gone.key::{types[upsert.key]}"
+    )
+    if upsert.retire:
+        return f"UPDATE {upsert.table} AS t SET {upsert.retire} = false FROM {gone} WHERE {match}"
+    return f"DELETE FROM {upsert.table} AS t USING {gone} WHERE {match}"

@@ -1,0 +1,138 @@
+"""Processes that are killed again and again while a shop's histories happen, and what the kills broke off.
+
+Kills come at random moments from outside, and at chosen places from inside (failpoints); whoever
+died is started again at once. Copies of old entries are appended at random later moments.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections import Counter
+from pathlib import Path
+from random import Random
+
+from headwater.broker import Broker
+from headwater.event import Fields
+
+CHILD = Path(__file__).with_name("convergence_child.py")
+PLACES = {
+    "worker": ("worker.read", "worker.applied", "worker.committed", "worker.acknowledged"),
+    "relay": ("relay.appended", "relay.marked"),
+    "runner": ("backfill.appended", "backfill.checkpointed"),
+}
+PROCESSES = ("worker-1", "worker-2", "relay-1", "runner-1")
+KILLED = -9
+
+
+class Storm:
+    """Four processes, killed and restarted until `calm`."""
+
+    def __init__(self, chance: Random, environment: dict[str, str], logs: Path) -> None:
+        self._chance = chance
+        self._environment = environment
+        self._logs = logs
+        # Compiled once, whatever this machine thinks of bytecode: what is killed should be back at once.
+        self._quick = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(logs / "bytecode")}
+        self._running: dict[str, asyncio.subprocess.Process] = {}
+        self._keepers: list[asyncio.Task[None]] = []
+        self._ending = False
+        self.calm = False
+        self.kills: Counter[str] = Counter()
+        """Deaths by role."""
+        self.left: Counter[str] = Counter()
+        """Entries that killed workers left pending, by key."""
+
+    async def start(self, broker: Broker, keys: list[str], group: str) -> None:
+        """Start every process and keep it running."""
+        for name in PROCESSES:
+            self._running[name] = await self._spawn(name)
+            self._keepers.append(asyncio.create_task(self._keep(name, broker, keys, group), name=name))
+
+    async def _spawn(self, name: str) -> asyncio.subprocess.Process:
+        role = name.partition("-")[0]
+        armed = "" if self.calm or self._chance.random() < 0.4 else self._armed(role)
+        with (self._logs / f"{name}.log").open("ab") as log:
+            return await asyncio.create_subprocess_exec(
+                *(sys.executable, CHILD, role, name),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **self._environment, **self._quick, "SHOP_FAILPOINTS": armed},
+            )
+
+    def _armed(self, role: str) -> str:
+        return f"{self._chance.choice(PLACES[role])}={self._chance.randint(2, 12)}"
+
+    async def _keep(self, name: str, broker: Broker, keys: list[str], group: str) -> None:
+        role = name.partition("-")[0]
+        while True:
+            code = await self._running[name].wait()
+            if self._ending:
+                return
+            if code != KILLED:
+                raise AssertionError(f"{name} ended with {code}: {self._tail(name)}")
+            self.kills[role] += 1
+            if role == "worker":
+                for key in keys:
+                    pending = await broker.execute("XPENDING", key, group, "-", "+", 10_000, name)
+                    self.left[key] += len(pending)
+            self._running[name] = await self._spawn(name)
+
+    def _tail(self, name: str) -> str:
+        return (self._logs / f"{name}.log").read_text(errors="replace")[-3000:]
+
+    def kill(self, name: str = "") -> None:
+        """Kill one process, any when none is named."""
+        process = self._running[name or self._chance.choice(PROCESSES)]
+        if process.returncode is None:
+            process.kill()
+
+    def subside(self) -> None:
+        """Kill the relay and the workers once more; who starts from now on is left alone."""
+        self.calm = True
+        for name in ("relay-1", "worker-1", "worker-2"):
+            self.kill(name)
+
+    def check(self) -> None:
+        """Raise what a keeper found wrong."""
+        for keeper in self._keepers:
+            if keeper.done():
+                keeper.result()
+
+    async def end(self) -> None:
+        """Kill everything and start nothing again."""
+        self._ending = True
+        for name in self._running:
+            self.kill(name)
+        await asyncio.gather(*self._keepers, return_exceptions=True)
+
+
+class Echo:
+    """Appends copies of what stands on a stream, late and more than once."""
+
+    def __init__(self, chance: Random, broker: Broker, key: str) -> None:
+        self._chance = chance
+        self._broker = broker
+        self._key = key
+        self._seen: list[Fields] = []
+        self._last = "-"
+        self.copies = 0
+
+    async def again(self, share: float) -> None:
+        """Append copies of some entries seen so far, as many as `share` of what is new."""
+        before = len(self._seen)
+        for entry in await self._broker.range(self._key, start=self._last, count=100_000):
+            self._seen.append(entry.fields or {})
+            self._last = f"({entry.id}"
+        fresh = len(self._seen) - before
+        chosen = [self._chance.choice(self._seen) for _ in range(round(fresh * share))]
+        await self._broker.append([(self._key, fields) for fields in chosen])
+        self.copies += len(chosen)
+
+    async def said_again(self) -> int:
+        """How many entries carry an event that another entry carries too, copies not counted."""
+        entries = await self._broker.range(self._key, count=1_000_000)
+        identities = Counter((entry.fields or {})[b"eventId"] for entry in entries)
+        return sum(identities.values()) - len(identities) - self.copies
