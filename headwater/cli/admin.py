@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -21,25 +22,36 @@ from headwater.errors import SettingsError
 _EXAMPLES = "Examples:  headwater admin  ·  headwater admin serve --port 9000  ·  headwater admin key ops"
 
 
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _served(function: F) -> F:
+    """The options of `serve`, which `headwater admin` alone takes too."""
+    function = click.option(
+        "--no-runner", is_flag=True, help="Queue backfills, and let other processes run them."
+    )(function)
+    function = click.option("--port", type=int, help="Setting admin.port; 0 is any free one.")(function)
+    return click.option("--host", help="Setting admin.host.")(function)
+
+
 @click.group(invoke_without_command=True, epilog=_EXAMPLES)
+@_served
 @click.pass_context
-def command(ctx: click.Context) -> None:
+def command(ctx: click.Context, /, **options: Any) -> None:
     """Serve the admin HTTP interface (alone: as `serve`); make its keys."""
     if ctx.invoked_subcommand is None:
-        ctx.invoke(serve)
+        ctx.invoke(serve, **options)
+    elif any(options.values()):
+        raise click.UsageError(f"give options behind {ctx.invoked_subcommand!r}")
 
 
 @command.command(
     epilog="Examples:  headwater admin serve  ·  headwater admin serve --host 0.0.0.0 --port 9000  ·  "
     "headwater admin serve --no-runner"
 )
-@click.option("--host", help="Setting admin.host.")
-@click.option("--port", type=int, help="Setting admin.port; 0 is any free one.")
-@click.option("--no-runner", is_flag=True, help="Queue backfills, and let other processes run them.")
+@_served
 @click.pass_obj
-def serve(
-    invocation: Invocation, host: str | None = None, port: int | None = None, no_runner: bool = False
-) -> None:
+def serve(invocation: Invocation, host: str | None, port: int | None, no_runner: bool) -> None:
     """Serve the project's endpoints, /livez, /readyz and /metrics, and run backfills."""
     invocation.load({"admin.host": host, "admin.port": None if port is None else str(port)})
     keys = _keys(invocation)
@@ -54,9 +66,15 @@ def serve(
 
 def _keys(invocation: Invocation) -> KeyRing:
     settings = invocation.settings
+    production = settings.environment == "production"
+    if production and any(one.id == "development" for one in settings.admin.keys):
+        raise SettingsError(
+            "the admin key 'development' of compose.yaml is known to everybody",
+            hint="make one: headwater admin key NAME",
+        )
     if settings.admin.keys:
         return KeyRing(settings.admin.keys)
-    if settings.environment == "production":
+    if production:
         raise SettingsError("no admin key is configured", hint="make one: headwater admin key NAME")
     if settings.admin.host not in {"127.0.0.1", "::1", "localhost"}:
         raise SettingsError(

@@ -154,7 +154,7 @@ def _finish(invocation: Invocation, job: Job, *, detached: bool = False) -> None
 )
 @click.option("--tenant", help="Only this tenant's.")
 @click.option("--app", help="Only this application's.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="At most so many.")
 @click.pass_obj
 def list_(invocation: Invocation, tenant: str | None, app: str | None, limit: int) -> None:
     """List backfills, newest first."""

@@ -49,7 +49,9 @@ async def _sink(wiring: Wiring, name: str) -> tuple[str, Database]:
 @click.option("--type", "type_", help="Only of this event type.")
 @click.option("--reason", help="Only with this reason.")
 @click.option("--before", type=int, metavar="ID", help="Only with a smaller id: the next page.")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+@click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="At most so many."
+)
 @click.pass_obj
 def list_(invocation: Invocation, /, **options: Any) -> None:
     """List dead letters, newest first."""

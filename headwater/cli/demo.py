@@ -42,7 +42,7 @@ class Scale(msgspec.Struct, frozen=True, kw_only=True):
 @click.command(
     epilog="Examples:  headwater demo  ·  headwater demo --users 2000 --rate 500  ·  headwater demo --keep"
 )
-@click.option("--tenants", default=1, show_default=True, type=click.IntRange(1, 100))
+@click.option("--tenants", default=1, show_default=True, type=click.IntRange(1, 100), help="How many.")
 @click.option(
     "--organizations", default=5, show_default=True, type=click.IntRange(1, 100_000), help="Of each tenant."
 )

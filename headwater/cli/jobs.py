@@ -8,6 +8,7 @@ import getpass
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from headwater.cli.loops import cut_off
 from headwater.cli.output import Output, Progress, Table, cell
 from headwater.cli.wiring import Wiring
 from headwater.errors import HeadwaterError
@@ -88,8 +89,7 @@ class Follower:
                     await asyncio.sleep(_LOOK)
             finally:
                 if running is not None:
-                    running.cancel()
-                    await asyncio.gather(running, return_exceptions=True)
+                    await cut_off([running])
         return job
 
     async def _claim(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -61,9 +61,17 @@ class Loops:
             if not isinstance(error, asyncio.CancelledError):
                 await self.stop()
         finally:
-            for task in tasks:
-                task.cancel()
-            results = await asyncio.gather(*tasks, return_exceptions=True)
-        failed = [one for one in results if isinstance(one, Exception)]
-        if failed and error is None:
-            raise failed[0]
+            await cut_off(tasks)
+        failed = [task.exception() for task in tasks if not task.cancelled()]
+        first = next((one for one in failed if one is not None), None)
+        if first is not None and error is None:
+            raise first
+
+
+async def cut_off(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel tasks until they have ended; their errors stay in them."""
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()  # again and again: before Python 3.12 a wait that just ended drops a cancel
+        _, left = await asyncio.wait(left, timeout=0.5)

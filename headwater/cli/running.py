@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -12,6 +13,11 @@ from headwater.config import LogSettings
 
 T = TypeVar("T")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def _signals() -> tuple[signal.Signals, ...]:
+    """Those to handle: none beside the main thread, which alone may."""
+    return _SIGNALS if threading.current_thread() is threading.main_thread() else ()
 
 
 def run(work: Coroutine[Any, Any, T], log: LogSettings) -> T:
@@ -49,7 +55,7 @@ def serve(
                 interrupted = True
                 work.cancel()
 
-        for number in _SIGNALS:
+        for number in _signals():
             loop.add_signal_handler(number, signalled)
         try:
             return await work
@@ -58,7 +64,7 @@ def serve(
                 raise KeyboardInterrupt from None
             raise
         finally:
-            for number in _SIGNALS:
+            for number in _signals():
                 loop.remove_signal_handler(number)
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:

@@ -320,9 +320,10 @@ class Runner:
         """Run jobs until stopped; outages of a server only delay them."""
         tasks = [asyncio.create_task(self._lane(poll), name=f"backfill-{n}") for n in range(self._at_once)]
         await self._stopping.wait()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        while any(not task.done() for task in tasks):
+            for task in tasks:
+                task.cancel()  # again and again: before Python 3.12 a wait that just ended drops a cancel
+            await asyncio.wait(tasks, timeout=0.5)
 
     async def _lane(self, poll: float) -> None:
         while True:
