@@ -12,7 +12,7 @@ from headwater.cli.invocation import Invocation
 from headwater.cli.output import Table
 
 
-@click.group()
+@click.group(epilog="Examples:  headwater config show --sources  ·  headwater config check")
 def command() -> None:
     """Show and check settings."""
 
