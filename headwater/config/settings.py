@@ -267,7 +267,8 @@ class Settings(Section, frozen=True, kw_only=True):
     ] = msgspec.field(default_factory=dict)
     key_prefix: Annotated[str, about("Put before every Redis key: for shared servers.")] = ""
     environment: Annotated[
-        Literal["development", "production"], about("production: dangerous server settings refuse to start.")
+        Literal["development", "production"],
+        about("production: admin keys of your own are required, and doctor fails where it else warns."),
     ] = "development"
     env_label: Annotated[
         str, about("How people call this installation; shown wherever it could be mixed up.")
