@@ -73,6 +73,11 @@ class JobRun:
             return await self._run()
         except Cancelled:
             return await self._end("cancelled")
+        except (Fenced, ServerUnavailable, BrokerRefused):
+            raise
+        except Exception as error:  # the edge of a job: a defect ends this one, and no other
+            log.exception("backfill.job_failed", job=self.job.id)
+            return await self._end("failed", f"{type(error).__name__}: {error}"[:500])
 
     async def _run(self) -> str:
         job = self.job
@@ -165,10 +170,12 @@ class JobRun:
             except (EventError, ValueError, TypeError, KeyError) as problem:
                 failed += 1
                 error = f"{type(problem).__name__}: {problem}"[:300]
+            about = backfill.detail(row)
             if error:
-                details.append({"key": row["key"], "status": "failed", "error": error})
+                name = next(iter(about))
+                details.append({name: about[name], "status": "failed", "error": error})
             elif report:
-                details.append({"key": row["key"], **backfill.detail(row), "status": "synced"})
+                details.append({**about, "status": "synced"})
         appended = await self._append(appends)
         return Step(published=len(rows) - failed, failed=failed, appended=appended, details=details)
 

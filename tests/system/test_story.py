@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from random import Random
 from typing import Any
 
@@ -143,14 +142,9 @@ def _state(event: Any) -> dict[str, Any]:
     return {name: getattr(event, name) for name in event.__struct_fields__ if name not in passing}
 
 
-async def test_a_large_first_day_takes_no_longer_than_a_breath(
-    source: Database, producers: Producers
-) -> None:
-    began = time.monotonic()
-
+async def test_a_large_first_day_is_founded_whole(source: Database, producers: Producers) -> None:
     await Story(source, producers, organizations=50, users=2000).day_one()
 
-    assert time.monotonic() - began < 10  # under 1 s on an idle machine
     assert await source.fetchval("SELECT count(*) FROM organization_memberships") == 2000
 
 
