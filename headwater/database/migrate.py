@@ -17,8 +17,8 @@ from headwater.database.pool import Connection, connect
 from headwater.errors import DeclarationError, HeadwaterError
 
 ENGINE = Path(__file__).parent / "migrations"
-SOURCE = ("headwater", ENGINE / "source")
-APP = ("headwater", ENGINE / "app")
+SOURCE = ("headwater-source", ENGINE / "source")
+APP = ("headwater-app", ENGINE / "app")
 """(role, folder) of the engine's own tables, for each kind of database."""
 
 _LOCK = (

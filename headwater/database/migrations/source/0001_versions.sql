@@ -100,5 +100,7 @@ BEGIN
 END $$;
 
 -- migrate:down
+DROP FUNCTION headwater.attach, headwater.refuse_truncate, headwater.bury, headwater.stamp, headwater.lock_key,
+              headwater.next_version CASCADE;
 DROP TABLE headwater.attached, headwater.tombstone, headwater.meta CASCADE;
 DROP SEQUENCE headwater.version_seq CASCADE;

@@ -69,3 +69,4 @@ END $$;
 
 -- migrate:down
 DROP TABLE headwater.outbox CASCADE;
+DROP FUNCTION headwater.publish, headwater.event_id, headwater.ring;
