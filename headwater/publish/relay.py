@@ -19,8 +19,10 @@ from headwater.broker import Broker, provision
 from headwater.database import Connection, Row, connect, is_unavailable, load
 from headwater.errors import BrokerRefused, BrokerUnavailable, EventError, HeadwaterError, ServerUnavailable
 from headwater.event import Envelope, Fields
+from headwater.event.codec import explained
 from headwater.patience import pause
 from headwater.publish.outgoing import Outgoing, gather
+from headwater.telemetry import Metrics
 
 log = telemetry.logger(__name__)
 _LEADER = 0x72656C6179  # "relay": the advisory lock that says who moves events
@@ -50,9 +52,14 @@ class Relay:
         self._batch = batch
         self._doorbell = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._metrics: Metrics | None = None
         self.leading = False
         self.moved = 0
         self.last_error = ""
+
+    def measure_with(self, metrics: Metrics) -> None:
+        """Feed these from now on."""
+        self._metrics = metrics
 
     def stop(self) -> None:
         """Finish the pass in hand, then leave `run`. Idempotent."""
@@ -71,6 +78,8 @@ class Relay:
                 failures = 0
             except (ServerUnavailable, BrokerRefused) as error:
                 failures += 1
+                if self._metrics:
+                    self._metrics.relay_failed()
                 self.last_error = str(error)
                 seconds = min(5.0, 0.1 * 2**failures) * random.uniform(0.5, 1.0)  # noqa: S311  # jitter
                 log.warning("relay.waiting", error=str(error), seconds=round(seconds, 2))
@@ -83,7 +92,7 @@ class Relay:
             if not await self._lead(connection, poll):
                 return
             self.leading = True
-            await provision.apply(self._broker, self._outgoing.catalogue)
+            await self._provision()
             await connection.add_listener("headwater_outbox", self._ring)
             log.info("relay.leading")
             await self._move_all(connection, poll)
@@ -94,6 +103,12 @@ class Relay:
         finally:
             self.leading = False
             await _close(connection)
+
+    async def _provision(self) -> None:
+        try:
+            await provision.apply(self._broker, self._outgoing.catalogue)
+        except BrokerRefused as error:  # one foreign key must not keep events from all other streams
+            log.error("relay.not_provisioned", error=str(error))
 
     async def _lead(self, connection: Connection, poll: float) -> bool:
         while not self._stopping.is_set():
@@ -107,9 +122,15 @@ class Relay:
             self._doorbell.clear()
             moved = await self.move(connection)
             self.moved += moved.entries
+            self._measure(moved)
             self.last_error = ""
             if moved.rows < self._batch:
                 await self._wait(poll)
+
+    def _measure(self, moved: Moved) -> None:
+        if self._metrics and moved.rows:
+            self._metrics.relayed(moved.rows - moved.quarantined)
+            self._metrics.quarantined(moved.quarantined)
 
     def _ring(self, *_: Any) -> None:
         self._doorbell.set()
@@ -133,8 +154,9 @@ class Relay:
         for row in rows:
             try:
                 appends.append(self._outgoing.entries(self._envelope(row), enabled.get(row["tenant"], ())))
-            except (HeadwaterError, msgspec.MsgspecError, ValueError) as error:
-                errors[row["id"]] = f"{getattr(error, 'reason', 'malformed')}: {error}"[:500]
+            except (HeadwaterError, msgspec.MsgspecError, ValueError, RecursionError) as error:
+                known = error if isinstance(error, EventError) else explained(error, row["data"].encode())
+                errors[row["id"]] = f"{known.reason}: {known}"[:500]
                 appends.append([])
         await self._quarantine(connection, errors)
         return await self._append(connection, rows, appends, errors)

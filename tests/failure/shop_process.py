@@ -1,4 +1,4 @@
-"""One process of the shop: `python shop_process.py relay|worker|runner NAME`; servers are named in the environment.
+"""One process of the shop: `python shop_process.py relay|worker|runner NAME`; the environment names servers.
 
 It runs until it is stopped or killed, or until its owner is gone: then its standard input ends.
 """

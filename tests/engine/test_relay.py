@@ -1,0 +1,239 @@
+"""The relay moves what was committed: in order, one relay at a time, through every outage."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from headwater.broker import Broker
+from headwater.database import connect
+from headwater.publish import Relay
+from headwater.testing import FaultProxy, controls, until
+from headwater.testing.controls import GoodSold
+from tests.engine.conftest import Shop
+
+
+async def names(shop: Shop, stream: str = "sales") -> list[str]:
+    entries = await shop.broker.range(shop.key(stream), count=1000)
+    return [(entry.fields or {})[b"key"].decode() for entry in entries]
+
+
+async def has(shop: Shop, expected: list[str], stream: str = "sales") -> list[str]:
+    async def there() -> bool:
+        return await names(shop, stream) == expected
+
+    await until(there)
+    return expected
+
+
+async def waiting(shop: Shop) -> int:
+    query = "SELECT count(*) FROM headwater.outbox WHERE published_at IS NULL AND error IS NULL"
+    return int(await shop.source.fetchval(query))
+
+
+async def all_moved(shop: Shop) -> bool:
+    return await waiting(shop) == 0
+
+
+async def test_events_are_on_their_stream_in_the_order_in_which_they_were_said(shop: Shop) -> None:
+    expected = [f"s{number:03}" for number in range(120)]
+    for name in expected:
+        await shop.sell(name)
+
+    shop.start(Relay(shop.source.url, shop.broker, shop.outgoing, controls.ENABLEMENT, batch=50))
+
+    await has(shop, expected)
+    await until(lambda: all_moved(shop))
+    row = await shop.source.fetchrow("SELECT entries, published_at FROM headwater.outbox ORDER BY id LIMIT 1")
+    first = (await shop.broker.range(shop.key("sales"), count=1))[0]
+    assert row is not None
+    assert row["entries"] == f"{shop.key('sales')}@{first.id}"
+
+
+async def test_a_transaction_that_commits_late_is_not_passed_over(shop: Shop) -> None:
+    shop.start(shop.relay())
+    async with shop.source.transaction() as slow:
+        late = GoodSold(sale_id="late", good_id="g", amount=1)
+        await shop.producer.publish(slow, late, tenant=shop.tenant)
+        await shop.sell("early")
+        await has(shop, ["early"])
+
+    await has(shop, ["early", "late"])
+    ids = await shop.source.fetch("SELECT key FROM headwater.outbox ORDER BY id")
+    assert [row["key"] for row in ids] == ["late", "early"]
+
+
+async def test_of_two_relays_one_leads_and_the_other_takes_over_when_its_connection_ends(shop: Shop) -> None:
+    first = shop.start(shop.relay(), poll=0.1)
+    await until(lambda: first.leading)
+    second = shop.start(shop.relay(), poll=0.1)
+    await shop.sell("s1")
+    await has(shop, ["s1"])
+    await until(lambda: all_moved(shop))
+    assert not second.leading
+
+    ended = await shop.source.fetchval(
+        "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted "
+        "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
+
+    assert ended
+    await shop.sell("s2")
+    await has(shop, ["s1", "s2"])
+    await until(lambda: first.leading != second.leading)
+
+
+async def test_a_standby_does_not_hammer_the_database(shop: Shop) -> None:
+    first = shop.start(shop.relay(), poll=0.1)
+    await until(lambda: first.leading)
+    async with FaultProxy.before(shop.source.url) as proxy:
+        second = Relay(proxy.url, shop.broker, shop.outgoing, controls.ENABLEMENT)
+        second._ring()
+        shop.start(second, poll=60.0)
+        await until(lambda: proxy.requests > 0)
+        asked = proxy.requests
+        for number in range(30):
+            await shop.sell(f"s{number}")
+
+        assert not second.leading
+        assert proxy.requests <= asked + 10
+        await shop.stop(second)
+
+
+async def test_a_leader_that_stops_hands_over(shop: Shop) -> None:
+    first = shop.start(shop.relay(), poll=0.1)
+    await until(lambda: first.leading)
+    second = shop.start(shop.relay(), poll=0.1)
+
+    await shop.stop(first)
+
+    await until(lambda: second.leading)
+    await shop.sell("s1")
+    await has(shop, ["s1"])
+
+
+async def test_a_row_that_can_not_be_encoded_is_set_aside_and_its_neighbours_flow(shop: Shop) -> None:
+    await shop.enable()
+    await shop.sell("before")
+    say = "SELECT headwater.publish($1, $2, $3, $4::json, op => $5, version => $6)"
+    good = str(uuid.uuid4())
+    bad: list[tuple[Any, ...]] = [
+        ("good.sold", "bad", '{"saleId": "bad"}', "x", None),
+        ("good.sold", "bad", '{"saleId": "other", "goodId": "g", "amount": 1}', "x", None),
+        ("good.sold", "bad", '{"saleId": "bad", "goodId": "a\\u0000b", "amount": 1}', "x", None),
+        ("good.sold", "bad", '{"saleId": "bad", "goodId": "\\ud800", "amount": 1}', "x", None),
+        ("good.sold", "bad", f'{{"saleId": "bad", "goodId": "{"x" * 270_000}", "amount": 1}}', "x", None),
+        ("good.invented", "bad", "{}", "x", None),
+        ("good.removed", good, f'{{"goodId": "{good}"}}', "u", 7),
+    ]
+    for kind, key, data, op, version in bad:
+        await shop.source.execute(say, kind, shop.tenant, key, data, op, version)
+    await shop.sell("behind")
+
+    shop.start(shop.relay())
+
+    await has(shop, ["before", "behind"])
+    rows = await shop.source.fetch("SELECT error FROM headwater.outbox WHERE error IS NOT NULL ORDER BY id")
+    reasons = [row["error"].partition(":")[0] for row in rows]
+    assert reasons == ["malformed", "malformed", "nul", "surrogate", "oversize", "unknown_event", "malformed"]
+    assert await waiting(shop) == 0
+
+
+async def test_where_an_event_goes_is_decided_when_it_is_moved_and_not_when_it_was_said(shop: Shop) -> None:
+    early = await shop.put("said before, moved after the application was enabled")
+    await shop.enable()
+    relay = shop.start(shop.relay())
+    await has(shop, [early], "shelf:goods")
+    await shop.stop(relay)
+    await shop.put("said while it was enabled, moved after")
+    await shop.source.execute("DELETE FROM enabled")
+
+    shop.start(shop.relay())
+
+    await until(lambda: all_moved(shop))
+    assert await names(shop, "shelf:goods") == [early]
+
+
+async def test_what_is_said_while_redis_is_away_arrives_when_it_is_back(shop: Shop) -> None:
+    async with FaultProxy.before(shop.redis_url) as proxy:
+        broker = Broker(proxy.url, timeout=1.0)
+        relay = Relay(shop.source.url, broker, shop.outgoing, controls.ENABLEMENT)
+        shop.start(relay, poll=0.1)
+        await shop.sell("s1")
+        await has(shop, ["s1"])
+        await until(lambda: all_moved(shop))
+        await proxy.refuse()
+        await shop.sell("s2")
+        await until(lambda: relay.last_error)
+        asked = proxy.connections
+        await shop.sell("s3")
+
+        await proxy.heal()
+
+        await has(shop, ["s1", "s2", "s3"])
+        assert proxy.connections - asked < 20
+        await shop.stop(relay)
+        await broker.close()
+
+
+async def test_an_append_whose_answer_is_lost_is_said_again_under_the_same_id(shop: Shop) -> None:
+    async with FaultProxy.before(shop.redis_url) as proxy:
+        broker = Broker(proxy.url, timeout=1.0)
+        relay = shop.start(Relay(shop.source.url, broker, shop.outgoing, controls.ENABLEMENT), poll=0.1)
+        await until(lambda: relay.leading)
+        proxy.lose_reply(to=b"XADD")
+        await shop.sell("s1")
+
+        await has(shop, ["s1", "s1"])
+        ids = {(entry.fields or {})[b"eventId"] for entry in await shop.broker.range(shop.key("sales"))}
+        assert len(ids) == 1
+        await shop.stop(relay)
+        await broker.close()
+
+
+async def test_one_refused_stream_does_not_make_the_others_grow(shop: Shop) -> None:
+    await shop.enable()
+    relay = shop.start(shop.relay())
+    await until(lambda: relay.leading)
+    await shop.broker.execute("DEL", shop.key("shelf:goods"))
+    await shop.broker.execute("SET", shop.key("shelf:goods"), "not a stream")
+    good = await shop.put("tea")
+    await shop.sell("s1")
+    await until(lambda: "WRONGTYPE" in relay.last_error)
+
+    async def only_the_refused_waits() -> bool:
+        return await waiting(shop) == 1
+
+    await until(only_the_refused_waits)
+    await shop.broker.execute("DEL", shop.key("shelf:goods"))
+
+    await has(shop, [good], "shelf:goods")
+    assert await names(shop) == ["s1"]
+
+
+async def test_a_source_database_that_goes_silent_gives_the_lead_to_another(shop: Shop) -> None:
+    """The database's kernel notices a dead client, so that its lock does not stay for hours."""
+    connection = await connect(shop.source.url)
+    try:
+        idle = await connection.fetchval("SHOW tcp_keepalives_idle")
+    finally:
+        await connection.close()
+
+    assert int(idle) in range(1, 61)
+
+
+async def test_a_relay_waits_for_a_source_that_is_not_there_yet(shop: Shop) -> None:
+    async with FaultProxy.before(shop.source.url) as proxy:
+        await proxy.refuse()
+        relay = shop.start(Relay(proxy.url, shop.broker, shop.outgoing, controls.ENABLEMENT), poll=0.1)
+        await until(lambda: relay.last_error)
+        await shop.sell("s1")
+
+        await proxy.heal()
+
+        await has(shop, ["s1"])
+        await until(lambda: all_moved(shop))
+        proxy.cut()
+        await shop.sell("s2")
+        await has(shop, ["s1", "s2"])
+        await shop.stop(relay)
