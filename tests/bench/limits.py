@@ -1,0 +1,148 @@
+"""What the servers give when nothing of ours stands between: the limits that our figures are shares of."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+import asyncpg
+
+from headwater.broker.protocol import pack, pack_append
+from headwater.delivery.mirror import Mirror, compile_mirror
+from headwater.event import Envelope, Fields
+from headwater.testing import controls
+from tests.bench.world import SHELF, World
+
+PLAIN = """
+INSERT INTO goods (tenant_id, good_id, name, price, note)
+SELECT tenant::uuid, key::uuid, name, price, note
+  FROM unnest($1::text[], $2::text[], $3::text[], $4::numeric[], $5::text[])
+       AS e (tenant, key, name, price, note)
+ON CONFLICT (tenant_id, good_id) DO UPDATE
+   SET name = excluded.name, price = excluded.price, note = excluded.note
+"""
+BATCH = 1000
+CONNECTIONS = 2
+
+
+class Raw:
+    """A socket to Redis that counts replies and reads nothing in them."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._socket = socket.create_connection((parts.hostname or "localhost", parts.port or 6379))
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if parts.password:
+            user = unquote(parts.username or "default")
+            self.send(pack(("AUTH", user, unquote(parts.password))), 1)
+
+    def send(self, packed: bytes, lines: int) -> None:
+        """Send commands and wait for that many lines of replies."""
+        self._socket.sendall(packed)
+        while lines > 0:
+            answer = self._socket.recv(1 << 20)
+            if not answer or answer.startswith(b"-"):
+                raise AssertionError(f"Redis answered {answer[:100]!r}")
+            lines -= answer.count(b"\n")
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+
+def appends(world: World, entries: Sequence[Fields], pipeline: int) -> float:
+    """XADD of these entries, `pipeline` at a time, by a raw socket: entries a second."""
+    key = f"{world.catalogue.keys.prefix}raw".encode()
+    packed = [pack_append(key, fields) for fields in entries]
+    together = [b"".join(packed[at : at + pipeline]) for at in range(0, len(packed), pipeline)]
+    raw = Raw(world.redis_url)
+    try:
+        begun = time.perf_counter()
+        for part in together:
+            raw.send(part, 2 * min(pipeline, len(entries)))
+        return len(entries) / (time.perf_counter() - begun)
+    finally:
+        raw.send(pack(("DEL", key)), 1)
+        raw.close()
+
+
+class Prepared(NamedTuple):
+    """One batch, its arguments ready."""
+
+    events: int
+    arguments: tuple[Any, ...]
+
+
+class Bare:
+    """The runtime's own statement, and a plain upsert, run through asyncpg and nothing else."""
+
+    def __init__(self, world: World, mirror: Mirror) -> None:
+        self._world = world
+        self._mirror = mirror
+
+    @classmethod
+    async def open(cls, world: World) -> Bare:
+        """With the statement as the worker compiles it."""
+        async with world.sink.connection() as connection:
+            return cls(world, await compile_mirror(connection, controls.shelf().mirrors["goods"]))
+
+    async def gated(self, events: Sequence[Envelope]) -> float:
+        """Gate and upsert: events a second on two connections."""
+        return await self._run(self._mirror.statement, list(self._batches(events, self._gate)))
+
+    async def plain(self, events: Sequence[Envelope]) -> float:
+        """Upsert alone: events a second on two connections."""
+        return await self._run(PLAIN, list(self._batches(events, lambda newest: ())))
+
+    def _gate(self, newest: Sequence[Envelope]) -> tuple[Any, ...]:
+        return (SHELF, "goods", 1)
+
+    def _batches(
+        self, events: Sequence[Envelope], head: Callable[[Sequence[Envelope]], tuple[Any, ...]]
+    ) -> Iterator[Prepared]:
+        for at in range(0, len(events), BATCH):
+            some = events[at : at + BATCH]
+            newest = [one for _, one in sorted({one.key: one for one in some}.items())]
+            columns = list(zip(*(self._mirror.read(one.event) for one in newest), strict=True))
+            first = head(newest)
+            gate = ([one.version for one in newest], [False] * len(newest)) if first else ()
+            places = ([one.tenant for one in newest], [one.key for one in newest])
+            yield Prepared(len(some), (*first, *places, *gate, *columns))
+
+    async def _run(self, statement: str, batches: list[Prepared]) -> float:
+        await self._world.empty()
+        connections = [await asyncpg.connect(self._world.sink.url) for _ in range(CONNECTIONS)]
+        prepared = [await connection.prepare(statement) for connection in connections]
+        waiting = iter(batches)
+
+        async def lane(number: int) -> None:
+            for batch in waiting:
+                await prepared[number].fetch(*batch.arguments)
+
+        begun = time.perf_counter()
+        await asyncio.gather(*map(lane, range(CONNECTIONS)))
+        took = time.perf_counter() - begun
+        await asyncio.gather(*(connection.close() for connection in connections))
+        return sum(batch.events for batch in batches) / took
+
+
+async def keyset(world: World) -> float:
+    """Pages of 1,000 in key order, and nothing done with them: rows a second."""
+    connection = await asyncpg.connect(world.source.url)
+    try:
+        types = await controls.BACKFILL.types(connection)
+        first = controls.BACKFILL.page(types, after=False, since=False)
+        later = controls.BACKFILL.page(types, after=True, since=False)
+        begun, read = time.perf_counter(), 0
+        rows = await connection.fetch(first, world.tenant, SHELF, BATCH)
+        while rows:
+            read += len(rows)
+            after = controls.BACKFILL.position(rows[-1])
+            rows = await connection.fetch(later, world.tenant, SHELF, BATCH, *after)
+        return read / (time.perf_counter() - begun)
+    finally:
+        await connection.close()
