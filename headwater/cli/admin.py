@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from headwater.admin import KeyRing, admin_application, issue, run_admin
-from headwater.cli.health import new_metrics, server_checks
+from headwater.cli.health import server_checks
 from headwater.cli.invocation import Invocation
 from headwater.cli.loops import Loops
 from headwater.cli.project import find
@@ -90,7 +90,7 @@ async def _serve(
     invocation: Invocation, wiring: Wiring, keys: KeyRing, stop: asyncio.Event, *, runs: bool
 ) -> None:
     await wiring.open_source()
-    metrics = new_metrics()
+    metrics = wiring.metrics
     app = admin_application(
         keys,
         checks=server_checks(wiring),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 
 import msgspec
@@ -16,14 +15,8 @@ from headwater.cli.readings import Sampler
 from headwater.cli.wiring import Wiring
 from headwater.delivery import Worker
 from headwater.publish import Relay
-from headwater.telemetry import Metrics
 
 LOOPBACK = "127.0.0.1"
-
-
-def new_metrics() -> Metrics:
-    """The metrics of this process."""
-    return Metrics(importlib.metadata.version("headwater"))
 
 
 def server_checks(wiring: Wiring) -> dict[str, Check]:
@@ -90,7 +83,7 @@ async def health_server(
     if port is None:
         yield
         return
-    metrics = new_metrics()
+    metrics = wiring.metrics
     sampler = Sampler(wiring, metrics)
     app = admin_application(
         KeyRing(wiring.settings.admin.keys),

@@ -18,7 +18,7 @@ import msgspec
 from headwater.admin import KeyRing, admin_application, issue, run_admin
 from headwater.broker import provision
 from headwater.cli.databases import migrate_all, places
-from headwater.cli.health import LOOPBACK, new_metrics, relay_checks, server_checks, worker_checks
+from headwater.cli.health import LOOPBACK, relay_checks, server_checks, worker_checks
 from headwater.cli.loops import Loops
 from headwater.cli.project import Project
 from headwater.cli.readings import Sampler
@@ -55,7 +55,7 @@ class System:
         self.project = wiring.project
         self.settings = wiring.settings
         """With the addresses of the servers in it."""
-        self.metrics = new_metrics()
+        self.metrics = wiring.metrics
         self.admin_url = ""
         self.admin_key, line = issue("this-run", ("read", "write"), ("*",))
         self._keys = KeyRing((*self.settings.admin.keys, AdminKey.parse(line)))

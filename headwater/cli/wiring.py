@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
 import os
 import socket
 from collections.abc import AsyncIterator, Iterable
+from functools import cached_property
 from typing import Any
 
 from headwater import failpoints
@@ -17,6 +19,7 @@ from headwater.delivery import Limits, Pace, Worker
 from headwater.errors import SettingsError
 from headwater.publish import DirectProducer, Enablement, Outgoing, Producer, Relay
 from headwater.replay import History, Runner, Ways
+from headwater.telemetry import Metrics
 
 
 class Wiring:
@@ -35,6 +38,11 @@ class Wiring:
     def name(self) -> str:
         """This process, as others see it in leases and consumer names."""
         return self.settings.delivery.consumer_name or f"{socket.gethostname()}-{os.getpid()}"
+
+    @cached_property
+    def metrics(self) -> Metrics:
+        """The metrics of this process, fed by everything made here."""
+        return Metrics(importlib.metadata.version("headwater"))
 
     @property
     def broker(self) -> Broker:
@@ -100,7 +108,9 @@ class Wiring:
     def relay(self) -> Relay:
         """The relay of the source database."""
         batch = self.settings.relay.batch
-        return Relay(self.source_url, self.broker, self.outgoing, self.project.enablement, batch)
+        relay = Relay(self.source_url, self.broker, self.outgoing, self.project.enablement, batch)
+        relay.measure_with(self.metrics)
+        return relay
 
     async def worker(self, app: str, *, broker: Broker | None = None) -> Worker:
         """A worker of an application. Raises SettingsError, DeclarationError, DatabaseUnavailable."""
@@ -117,7 +127,7 @@ class Wiring:
             drain=kept.drain_timeout,
         )
         limits = Limits(kept.max_attempts, kept.backoff_initial, kept.backoff_max)
-        return Worker(
+        worker = Worker(
             consumer,
             broker or self.reader(),
             self.sinks[consumer.app],
@@ -127,6 +137,8 @@ class Wiring:
             pace=pace,
             limits=limits,
         )
+        worker.measure_with(self.metrics)
+        return worker
 
     def reader(self) -> Broker:
         """A connection to Redis of its own: a blocking read holds one for as long as it blocks."""

@@ -7,6 +7,7 @@ between gives the entries out again, and gate, inbox and dead letters make that 
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ import asyncpg
 import msgspec
 
 from headwater import clock, failpoints, telemetry
-from headwater.broker import Broker
+from headwater.broker import Broker, EntryId
 from headwater.database import Database, load
 from headwater.delivery import letters
 from headwater.delivery.applier import Applier, TablesUnfit
@@ -24,6 +25,7 @@ from headwater.delivery.outcome import Ack, Fault, Outcome, Park, RetryAfter, cl
 from headwater.delivery.work import Delivery, Sorted, Work, sort_out
 from headwater.errors import BrokerRefused, BrokerUnavailable, DatabaseUnavailable, EventError
 from headwater.event import Codec
+from headwater.telemetry import Metrics
 
 log = telemetry.logger(__name__)
 
@@ -56,6 +58,7 @@ class Settler:
     """Settles batches for one application."""
 
     def __init__(self, database: Database, broker: Broker, codec: Codec, group: str, hand: Hand) -> None:
+        self._metrics: Metrics | None = None
         self._database = database
         self._broker = broker
         self._codec = codec
@@ -64,11 +67,16 @@ class Settler:
         self._gaps: list[Gap] = []
         self.counts = Counts()
 
+    def measure_with(self, metrics: Metrics) -> None:
+        """Feed these from now on."""
+        self._metrics = metrics
+
     async def settle(self, applier: Applier, deliveries: Sequence[Delivery]) -> bool:
         """Settle a batch; False when Redis did not hear of it, and its entries will come again.
 
         Raises DatabaseUnavailable or TablesUnfit: nothing was decided, settle the batch again.
         """
+        began = clock.monotonic()
         found = sort_out(deliveries, applier.consumer, self._codec)
         outcomes = await applier.settle(found.work, self._hand.failures) if found.work else []
         with _own_statements():
@@ -77,15 +85,31 @@ class Settler:
             await self._forgive(applier.consumer.app, found.work, outcomes)
         self.counts.skipped += len(found.skipped)
         late = {
-            one.delivery
+            (one.delivery.stream, one.delivery.entry)
             for one, outcome in zip(found.work, outcomes, strict=True)
             if isinstance(outcome, RetryAfter)
         }
-        return (
-            await self._acknowledge([one for one in deliveries if one not in late])
-            if late
-            else (await self._acknowledge(deliveries))
+        self._measure(found, outcomes, clock.monotonic() - began)
+        return await self._acknowledge([one for one in deliveries if (one.stream, one.entry) not in late])
+
+    def _measure(self, found: Sorted, outcomes: Sequence[Outcome], seconds: float) -> None:
+        """Feed the metrics, once a batch: a count a stream and outcome, one time for the transaction."""
+        if self._metrics is None:
+            return
+        named = {Ack: "applied", Park: "parked", RetryAfter: "retried"}
+        counts = Counter(
+            (one.delivery.stream, one.envelope.type, named[type(outcome)])
+            for one, outcome in zip(found.work, outcomes, strict=True)
         )
+        counts.update((one.stream, "", "skipped") for one in found.skipped)
+        counts.update((one.stream, "", "parked") for one, _ in found.unreadable)
+        for (stream, kind, outcome), count in counts.items():
+            self._metrics.settled(stream, self._group, outcome, count, kind)
+        if found.work:
+            self._metrics.handled(self._group, seconds)
+            oldest = min(EntryId.parse(one.delivery.entry) for one in found.work)
+            age = clock.now().timestamp() - oldest.milliseconds / 1000
+            self._metrics.end_to_end(self._group, max(0.0, age))
 
     async def _park(self, app: str, found: Sorted, outcomes: Sequence[Outcome]) -> None:
         parked = [Parked(delivery, _unreadable(error)) for delivery, error in found.unreadable]
@@ -189,6 +213,8 @@ class Settler:
         """
         self._gaps += [Gap(app, stream, kind, identity, count or 1) for identity in ids or [""]]
         self.counts.lost += count or len(ids)
+        if self._metrics:
+            self._metrics.lost(stream, self._group, count or len(ids))
         log.error("delivery.lost", app=app, stream=stream, kind=kind, entries=count or len(ids))
         with _own_statements():
             await self._write_gaps()

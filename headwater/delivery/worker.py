@@ -29,6 +29,7 @@ from headwater.delivery.work import Delivery
 from headwater.errors import BrokerRefused, BrokerUnavailable, DatabaseUnavailable, GroupMissing
 from headwater.event import Codec
 from headwater.patience import FIRST, LONGEST, pause, until_it_works
+from headwater.telemetry import Metrics
 from headwater.topology import Catalogue
 
 log = telemetry.logger(__name__)
@@ -85,6 +86,7 @@ class Worker:
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
         self._defect: BaseException | None = None
+        self._metrics: Metrics | None = None
         self._look_back = True
         self._busy = len(self.streams)
         self.broker_ok = False
@@ -95,6 +97,11 @@ class Worker:
     def ready(self) -> bool:
         """Whether entries are being taken: both servers answered at the last try."""
         return self.broker_ok and self.database_ok and not self._stopping.is_set()
+
+    def measure_with(self, metrics: Metrics) -> None:
+        """Feed these from now on."""
+        self._metrics = metrics
+        self._settler.measure_with(metrics)
 
     def statistics(self) -> dict[str, int]:
         """Counts since start."""
@@ -287,6 +294,8 @@ class Worker:
                 await self._settler.record_lost(self.consumer.app, stream, "deleted_while_pending", page.lost)
             if page.entries:
                 log.info("worker.reclaimed", app=self.consumer.app, stream=stream, entries=len(page.entries))
+                if self._metrics:
+                    self._metrics.claimed(self.group, len(page.entries))
                 await self._again(stream, page.entries)
             cursor = page.cursor
             if cursor == "0-0":

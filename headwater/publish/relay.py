@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -91,7 +92,7 @@ class Relay:
         try:
             if not await self._lead(connection, poll):
                 return
-            self.leading = True
+            self._lead_on(True)
             await self._provision()
             await connection.add_listener("headwater_outbox", self._ring)
             log.info("relay.leading")
@@ -101,7 +102,7 @@ class Relay:
                 raise ServerUnavailable(f"the source database went away ({error})") from error
             raise
         finally:
-            self.leading = False
+            self._lead_on(False)
             await _close(connection)
 
     async def _provision(self) -> None:
@@ -126,6 +127,11 @@ class Relay:
             self.last_error = ""
             if moved.rows < self._batch:
                 await self._wait(poll)
+
+    def _lead_on(self, leading: bool) -> None:
+        self.leading = leading
+        if self._metrics:
+            self._metrics.relay_leading(leading)
 
     def _measure(self, moved: Moved) -> None:
         if self._metrics and moved.rows:
@@ -180,11 +186,22 @@ class Relay:
         if done:
             await connection.execute(load(__file__, "mark_published"), *zip(*done, strict=True))
         failpoints.reached("relay.marked")
+        self._count(rows, of_rows)
         # After the mark: what was taken must not be said again at every try of what was refused.
         for reply in replies:
             if isinstance(reply, HeadwaterError):
                 raise BrokerUnavailable(f"Redis refused an entry ({reply})")
         return Moved(len(rows), len(replies), len(errors))
+
+    def _count(self, rows: Sequence[Row], of_rows: list[list[tuple[str, str | HeadwaterError]]]) -> None:
+        if self._metrics is None:
+            return
+        pairs = zip(rows, of_rows, strict=True)
+        taken = Counter(
+            (key, row["type"]) for row, some in pairs for key, reply in some if isinstance(reply, str)
+        )
+        for (key, kind), count in taken.items():
+            self._metrics.published(key, kind, count)
 
     def _envelope(self, row: Row) -> Envelope:
         event = self._outgoing.codec.registry.read(row["type"], row["schema_version"], row["data"])

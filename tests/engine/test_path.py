@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from headwater.telemetry import Metrics
 from headwater.testing import until
 from tests.engine.conftest import Shop
 
@@ -59,3 +60,28 @@ async def test_an_application_enabled_late_gets_complete_state_while_live_change
     assert await shop.goods() == {row["good_id"]: row["name"] for row in rows}
     status = await history.status(shop.tenant, "shelf")
     assert (status.state, status.needed) == ("clean", False)
+
+
+async def test_what_flows_is_counted_by_stream_and_outcome(shop: Shop) -> None:
+    """The metrics of relay and worker are fed by what really happened."""
+    await shop.enable()
+    metrics = Metrics("test")
+    relay, worker = shop.relay(), shop.worker()
+    relay.measure_with(metrics)
+    worker.measure_with(metrics)
+    shop.start(relay)
+    shop.start(worker)
+
+    await shop.put("tea")
+    await shop.sell("s1", "reject")
+
+    async def settled() -> bool:
+        return worker.statistics()["acknowledged"] == 2
+
+    await until(settled)
+    text = metrics.exposition().decode()
+    assert f'headwater_published_total{{stream="{shop.key("shelf:goods")}",type="good.changed"}} 1.0' in text
+    assert 'outcome="applied"' in text
+    assert 'outcome="parked"' in text
+    assert "headwater_relay_leading 1.0" in text
+    assert "headwater_relay_appended_total 2.0" in text
