@@ -19,6 +19,7 @@ from headwater.database import Row, load
 from headwater.errors import DeclarationError, JobRefused
 from headwater.publish import Producer
 from headwater.replay import History
+from producers.rows import utc
 
 APPLICATIONS = "/organizations/{orgId}/applications"
 LONGEST_WAIT = 60.0
@@ -156,9 +157,9 @@ def _subscription(row: Row) -> dict[str, Any]:
         "licenseCount": row["license_count"],
         "maxUsers": row["max_users"],
         "subscriptionTier": row["subscription_tier"],
-        "expiresAt": row["expires_at"],
-        "createdAt": row["created_at"],
-        "updatedAt": row["updated_at"],
+        "expiresAt": utc(row["expires_at"]),
+        "createdAt": utc(row["created_at"]),
+        "updatedAt": utc(row["updated_at"]),
     }
 
 
@@ -168,15 +169,15 @@ def _listed(row: Row) -> dict[str, Any]:
         "appId": str(row["app_id"]),
         "appCode": row["app_code"],
         "appName": row["app_name"],
-        "description": None,
-        "icon": None,
+        "description": row["description"],
+        "icon": row["icon"],
         "baseUrl": row["base_url"],
         "isEnabled": row["is_enabled"],
         "enabledModules": _json(row["enabled_modules"]),
         "subscriptionTier": row["subscription_tier"],
         "licenseCount": row["license_count"],
         "maxUsers": row["max_users"],
-        "expiresAt": row["expires_at"],
+        "expiresAt": utc(row["expires_at"]),
     }
 
 

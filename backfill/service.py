@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
+import asyncpg
 import msgspec
 
 from headwater import telemetry
-from headwater.database import Row, Tx, load
+from headwater.database import Row, Tx, is_unavailable, load
 from headwater.errors import HeadwaterError, JobRefused
 from headwater.publish import Producer
 from headwater.replay import History, Job, SyncStatus
 from producers import Producers
 
 log = telemetry.logger(__name__)
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=50, pattern=r"^[^\x00]*$")]
+"""What a column of the wrapper takes."""
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -42,11 +46,12 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_
 class Toggle(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """How an application is switched."""
 
-    is_enabled: bool = True
+    is_enabled: bool | msgspec.UnsetType = msgspec.UNSET
+    """Unsaid: a tenant's first row is enabled, a later one stays as it is."""
     skip_historical_sync: bool = False
-    subscription_tier: str | None = None
-    enabled_modules: list[str] | None = None
-    max_users: int | None = None
+    subscription_tier: Text | None = None
+    enabled_modules: Annotated[list[Text], msgspec.Meta(max_length=1000)] | None = None
+    max_users: Count | None = None
 
 
 class Unknown(HeadwaterError):
@@ -81,9 +86,8 @@ class HistoricalSync:
         """
         async with self.history.ways.source.transaction() as tx:
             known = await self._application(tx, tenant, app)
-            before = await tx.fetchrow(load(__file__, "subscription"), tenant, known["app_id"])
-            row = await self._write(tx, tenant, known["app_id"], change)
-            was, now = bool(before and before["is_enabled"]), row["is_enabled"]
+            was, row = await self._write(tx, tenant, known["app_id"], change)
+            now = row["is_enabled"]
             if was != now:
                 await self._announce(tx, tenant, known["app_code"], row, actor)
             switch = (was, now, change.skip_historical_sync, actor)
@@ -99,15 +103,19 @@ class HistoricalSync:
         return row
 
     @staticmethod
-    async def _write(tx: Tx, tenant: str, app_id: str, change: Toggle) -> Row:
+    async def _write(tx: Tx, tenant: str, app_id: str, change: Toggle) -> tuple[bool, Row]:
+        # A row to lock is there from now on, so that the first two toggles follow one another too.
+        new = await tx.fetchrow(load(__file__, "subscribe"), tenant, app_id) is not None
+        before = await tx.fetchrow(load(__file__, "subscription"), tenant, app_id)
         modules = (
             None if change.enabled_modules is None else msgspec.json.encode(change.enabled_modules).decode()
         )
-        about = (change.is_enabled, change.subscription_tier, modules, change.max_users)
+        enabled = (new or None) if change.is_enabled is msgspec.UNSET else change.is_enabled
+        about = (enabled, change.subscription_tier, modules, change.max_users)
         row = await tx.fetchrow(load(__file__, "toggle"), tenant, app_id, *about)
-        if row is None:
+        if before is None or row is None:
             raise HeadwaterError("the switch was not written")
-        return row
+        return before["is_enabled"], row
 
     async def _announce(self, tx: Tx, tenant: str, app: str, row: Row, actor: str) -> None:
         say = (
@@ -132,18 +140,22 @@ class HistoricalSync:
         try:
             async with tx.transaction():
                 return await self._start(tx, tenant, app, about), "application enabled"
-        except HeadwaterError as error:
-            log.error("backfill.not_started", tenant=tenant, application=app, error=str(error))
-            return None, f"not started: {error}"
+        except (HeadwaterError, asyncpg.PostgresError) as error:
+            if is_unavailable(error):
+                raise
+            log.error(
+                "backfill.not_started", tenant=tenant, application=app, error=telemetry.safe_text(error)
+            )
+            return None, f"not started: {telemetry.safe_text(error)}"
 
     async def _start(self, tx: Tx, tenant: str, app: str, about: dict[str, Any]) -> Job:
         try:
             return await self.history.start(tx, tenant, app, {}, about)
         except JobRefused as refused:
-            if refused.job is None:
-                raise
-            # The job of the time before still winds down: it begins again, from the first row.
-            return await self.history.jobs.restart(tx, refused.job, about)
+            # The job of the time before winds down, and begins again with everything; or it just ended.
+            if refused.job is not None:
+                return await self.history.restart(tx, refused.job, about)
+            return await self.history.start(tx, tenant, app, {}, about)
 
     async def sync_historical_data(self, tenant: str, app: str, options: Options, actor: str) -> Job:
         """Queue a sync of what the options name.

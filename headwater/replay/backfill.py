@@ -31,7 +31,7 @@ class Backfill(msgspec.Struct, frozen=True, kw_only=True):
     option: str
     """Its switch in a request: `syncCredits`."""
     detail: Detail = lambda row: {"key": row["key"]}
-    """What a report says about one row."""
+    """What a report says about one row; its first member names the row."""
 
     def page(self, types: Mapping[str, str], *, after: bool, since: bool) -> str:
         """Rows behind a key, in key order. Parameters: tenant, app, limit, [since], [key parts as text]."""

@@ -9,6 +9,7 @@ truncated table shows as missing.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -78,7 +79,7 @@ class Comparer:
         self._source = source
         self._sink = sink
         self._hash: str | None = None
-        self._sinks: dict[str, str] = {}
+        self._sinks: dict[str, dict[str, str]] = {}
 
     async def compare(
         self, backfill: Backfill, mirrored: Mirrored, tenant: str, *, tries: int = 8, pause: float = 0.15
@@ -117,6 +118,15 @@ class Comparer:
         sink = await self._keys(self._sink, await self._applied(mirrored), tenant, mirrored.app, buckets)
         return classify(source, sink)
 
+    async def reopen(self, mirrored: Mirrored, tenant: str, versions: Mapping[str, int]) -> None:
+        """Let versions through the gate once more whose rows are gone from the application's table.
+
+        The ledger says they were applied, so it would turn them away for ever. Rows that are there,
+        newer versions and deletions stay as they are.
+        """
+        values = (tenant, mirrored.app, mirrored.subject, list(versions), list(versions.values()))
+        await self._sink.execute(reopened(mirrored, await self._types(mirrored)), *values)
+
     async def _buckets(self, database: Database, versions: str, tenant: str, app: str) -> Buckets:
         # Hashed by the server, so that a million rows travel as a thousand.
         key, both = await self._hashes()
@@ -149,12 +159,15 @@ class Comparer:
         return self._hash.format("v.key"), self._hash.format("v.key || ':' || v.version")
 
     async def _applied(self, mirrored: Mirrored) -> str:
+        return applied(mirrored, await self._types(mirrored))
+
+    async def _types(self, mirrored: Mirrored) -> dict[str, str]:
         if mirrored.subject not in self._sinks:
             rows = await self._sink.fetch(load(__file__, "key_types"), mirrored.table, mirrored.key)
             types = {row["name"]: row["type"] for row in rows}
             if len(types) != 2:
                 raise DeclarationError(f"table {mirrored.table!r} lacks tenant_id or {mirrored.key!r}")
-            self._sinks[mirrored.subject] = applied(mirrored, types)
+            self._sinks[mirrored.subject] = types
         return self._sinks[mirrored.subject]
 
 
@@ -168,6 +181,22 @@ def applied(mirrored: Mirrored, types: dict[str, str]) -> str:
         f"         WHERE tenant_id = $1::text::{types['tenant_id']}{live}) AS t\n"
         f"    ON t.id = l.key::{types[mirrored.key]}\n"
         f" WHERE l.tenant = $1::text AND l.app = $2::text AND l.subject = '{subject}' AND NOT l.deleted"
+    )
+
+
+def reopened(mirrored: Mirrored, types: dict[str, str]) -> str:
+    """SQL that lowers the ledger below versions whose rows are gone.
+
+    $1 tenant, $2 app, $3 subject, $4 keys, $5 versions -> nothing
+    """
+    return (
+        "UPDATE headwater.ledger AS l SET version = l.version - 1\n"
+        "  FROM unnest($4::text[], $5::bigint[]) AS lost (key, version)\n"
+        " WHERE l.tenant = $1 AND l.app = $2 AND l.subject = $3 AND l.key = lost.key\n"
+        "   AND l.version = lost.version AND NOT l.deleted AND NOT EXISTS (\n"
+        f"       SELECT FROM {mirrored.table} AS t\n"
+        f"        WHERE t.tenant_id = $1::text::{types['tenant_id']}\n"
+        f"          AND t.{mirrored.key} = lost.key::{types[mirrored.key]})"
     )
 
 

@@ -82,6 +82,14 @@ class History:
         subjects = [one.subject for one in self.subjects(app, options)]
         return await self.jobs.create(tx, tenant, app, subjects, about)
 
+    async def restart(self, tx: Connection, job: Job, about: Mapping[str, Any]) -> Job:
+        """Begin an open job again, with every subject and from its first row, in the caller's transaction.
+
+        For an application that is enabled again while its cancelled job still winds down; what that
+        job had left out is no longer left out.
+        """
+        return await self.jobs.restart(tx, job, [one.subject for one in self.subjects(job.app, {})], about)
+
     async def dry_run(
         self, tenant: str, app: str, options: Mapping[str, bool], since: datetime | None
     ) -> dict[str, int]:

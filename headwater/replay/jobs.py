@@ -179,13 +179,13 @@ class Jobs:
             await tx.execute(load(__file__, "record_event"), row["id"], actor, "cancel asked", "")
         return [str(row["id"]) for row in rows]
 
-    async def restart(self, tx: Connection, job: Job, about: Mapping[str, Any]) -> Job:
-        """Begin an open job again from its first row, fencing off whoever runs it now.
-
-        For an application that is enabled again while its cancelled job still winds down.
-        """
+    async def restart(
+        self, tx: Connection, job: Job, subjects: Sequence[str], about: Mapping[str, Any]
+    ) -> Job:
+        """Begin an open job again with these subjects, all of them, fencing off whoever runs it now."""
         delay = float(about.get("delay", 0.0))
         await tx.execute(load(__file__, "restart_job"), job.id, about["asked_by"], about["reason"], delay)
+        await tx.execute(load(__file__, "create_parts"), job.id, list(subjects))
         await tx.execute(
             load(__file__, "record_event"), job.id, about["asked_by"], "restarted", about["reason"]
         )

@@ -275,24 +275,38 @@ class JobRun:
         """Say what differs once more; what only the application has, once the source confirmed it gone."""
         backfill = self._ways.backfill(compared.subject)
         mirrored = self._ways.mirrored[self.job.app][compared.subject]
-        # Drawn before the source is asked: a row that comes back meanwhile gets a larger version.
-        version = await self._ways.source.fetchval("SELECT headwater.next_version()")
         found = await comparer.differences(backfill, mirrored, self.job.tenant, compared.differing)
+        await self._jobs.record(self.job.id, self._holder, "repair", _summary(compared.subject, found))
+        # Drawn before the source is asked: a row that comes back meanwhile gets a larger version.
+        version = await self._version_past_writers() if found.orphan else 0
         keys = [*found.missing, *found.stale, *found.orphan]
         rows = await self._ways.source.fetch(backfill.named, self.job.tenant, self.job.app, keys)
-        present = {row["key"] for row in rows}
-        await self._jobs.record(self.job.id, self._holder, "repair", _summary(compared.subject, found))
+        lost = {row["key"]: row["version"] for row in rows if row["key"] in set(found.missing)}
+        await comparer.reopen(mirrored, self.job.tenant, lost)
         size = max(1, self._ways.window // 2)
         for start in range(0, len(rows), size):
             step = await self._say(backfill, rows[start : start + size], report=False)
             again = Step(published=0, failed=step.failed, appended=step.appended, details=step.details)
             await self._jobs.checkpoint(self.job, compared.subject, again)
-        gone = [key for key in found.orphan if key not in present]
+        gone = sorted(set(found.orphan) - {row["key"] for row in rows})
         for start in range(0, len(gone), size):
             some = gone[start : start + size]
             appends = [one for key in some for one in self._entries(backfill.gone(key), version)]
             step = Step(published=0, failed=0, appended=await self._append(appends))
             await self._jobs.checkpoint(self.job, compared.subject, step)
+
+    async def _version_past_writers(self) -> int:
+        """A version larger than any that an open transaction has drawn, once those have all ended.
+
+        A row that such a transaction brings back would be dropped as older than the deletion.
+        """
+        version: int = await self._ways.source.fetchval("SELECT headwater.next_version()")
+        # A statement of its own: its snapshot has to be younger than the draw.
+        first_later = await self._ways.source.fetchval(load(__file__, "next_transaction"))
+        while not await self._ways.source.fetchval(load(__file__, "writers_ended"), first_later):
+            await asyncio.sleep(0.05)
+            await self._keep()
+        return version
 
 
 async def record_pass(source: Database, sink: Database, tenant: str, mirrored: Mirrored) -> None:
@@ -342,6 +356,9 @@ class Runner:
                     await self.one(job)
             except (ServerUnavailable, BrokerRefused) as error:
                 log.warning("backfill.waiting", error=str(error))
+                await asyncio.sleep(1.0)
+            except Exception:  # the edge of a lane: one that ends would leave its jobs lying, unseen
+                log.exception("backfill.lane_failed")
                 await asyncio.sleep(1.0)
 
     async def one(self, job: Job) -> str:

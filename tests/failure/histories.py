@@ -130,7 +130,7 @@ class Wrapper:
         except JobRefused as refused:
             if refused.job is None:
                 raise
-            await self._history.jobs.restart(tx, refused.job, about)
+            await self._history.restart(tx, refused.job, about)
 
 
 class Row(NamedTuple):
