@@ -73,6 +73,11 @@ class FaultProxy:
                 task.cancel()
             await asyncio.gather(*proxy._tasks, return_exceptions=True)
 
+    @property
+    def armed(self) -> bool:
+        """Whether `lose_reply` still waits for its request."""
+        return self._lose_to is not None
+
     def cut(self) -> None:
         """Break every connection there is; new ones pass."""
         for link in self._links:
