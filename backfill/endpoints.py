@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Awaitable
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -73,8 +74,7 @@ class Endpoints:
         """Say a tenant's past again to one application: 202 with the job, `?wait=30` for its end."""
         tenant, app, wait = _tenant(request), _app(request), _wait(request)
         options = await read_json(request, Options)
-        if options.since_date is not None and options.since_date.tzinfo is None:
-            raise Problem(400, "sinceDate needs a time zone, as in 2024-01-01T00:00:00Z", field="sinceDate")
+        _check_since(options.since_date)
         if options.dry_run:
             counts = await _known(self._service.preview(tenant, app, options))
             return reply(dry_report(tenant, app, counts))
@@ -143,6 +143,17 @@ def _wait(request: web.Request) -> float:
     if not 0 <= seconds <= LONGEST_WAIT:
         raise Problem(400, f"wait is a number of seconds from 0 to {LONGEST_WAIT:g}", field="wait")
     return seconds
+
+
+def _check_since(since: datetime | None) -> None:
+    if since is None:
+        return
+    if since.tzinfo is None:
+        raise Problem(400, "sinceDate needs a time zone, as in 2024-01-01T00:00:00Z", field="sinceDate")
+    try:
+        since.astimezone(UTC)
+    except OverflowError:
+        raise Problem(400, "sinceDate lies outside the years 1 to 9999 in UTC", field="sinceDate") from None
 
 
 def _subscription(row: Row) -> dict[str, Any]:

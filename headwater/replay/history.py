@@ -6,6 +6,7 @@ not known is called unknown, never guessed.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
@@ -14,11 +15,11 @@ import msgspec
 
 from headwater import clock
 from headwater.broker import provision
-from headwater.database import Connection, load
-from headwater.errors import DatabaseUnavailable, HeadwaterError, ServerUnavailable
+from headwater.database import Connection, Database, load
+from headwater.errors import HeadwaterError, ServerUnavailable
 from headwater.publish.outgoing import gather
 from headwater.replay.backfill import Backfill, chosen
-from headwater.replay.digest import Comparer, Comparison
+from headwater.replay.digest import Comparer, Comparison, Mirrored
 from headwater.replay.jobs import Job, Jobs
 from headwater.replay.runner import Ways, record_pass
 
@@ -135,18 +136,31 @@ class History:
         if sink is None:
             return "the application's database is not known here"
         comparer = Comparer(self.ways.source, sink)
-        try:
-            for backfill in self.subjects(app, {}):
-                mirrored = self.ways.mirrored[app].get(backfill.subject)
-                if mirrored is None:
-                    continue
-                one = await comparer.compare(backfill, mirrored, tenant)
-                compared.append(one)
-                if one.clean:
-                    await record_pass(self.ways.source, sink, tenant, mirrored)
-        except (DatabaseUnavailable, HeadwaterError) as error:
-            return f"the comparison failed ({error})"
+        mirrored = self.ways.mirrored[app]
+        # At once: a subject that differs is looked at for a second before it is called different.
+        found = await asyncio.gather(
+            *(
+                self._one(comparer, sink, backfill, mirrored[backfill.subject], tenant)
+                for backfill in self.subjects(app, {})
+                if backfill.subject in mirrored
+            ),
+            return_exceptions=True,
+        )
+        for one in found:
+            if isinstance(one, HeadwaterError):
+                return f"the comparison failed ({one})"
+            if isinstance(one, BaseException):
+                raise one
+            compared.append(one)
         return ""
+
+    async def _one(
+        self, comparer: Comparer, sink: Database, backfill: Backfill, mirrored: Mirrored, tenant: str
+    ) -> Comparison:
+        compared = await comparer.compare(backfill, mirrored, tenant)
+        if compared.clean:
+            await record_pass(self.ways.source, sink, tenant, mirrored)
+        return compared
 
     async def _group(self, app: str) -> GroupReport | None:
         group = self.ways.outgoing.catalogue.group(app).name

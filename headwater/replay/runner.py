@@ -286,7 +286,7 @@ class JobRun:
         size = max(1, self._ways.window // 2)
         for start in range(0, len(rows), size):
             step = await self._say(backfill, rows[start : start + size], report=False)
-            again = Step(published=0, failed=step.failed, appended=step.appended, details=step.details)
+            again = Step(published=0, failed=0, appended=step.appended)  # rows counted before
             await self._jobs.checkpoint(self.job, compared.subject, again)
         gone = sorted(set(found.orphan) - {row["key"] for row in rows})
         for start in range(0, len(gone), size):
