@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -51,16 +52,19 @@ def places(project: Project, settings: Settings) -> list[Place]:
 
 
 async def migrate_all(where: Iterable[Place]) -> dict[str, list[str]]:
-    """Apply what is missing, database after database; the names applied now. Raises as `migrate` does."""
-    done = {}
-    for place in where:
-        try:
-            done[place.name] = await migrate(place.url, place.folders)
-        except ServerUnavailable:
-            raise
-        except HeadwaterError as error:
-            raise HeadwaterError(f"database {place.name!r}: {error}", hint=error.hint) from error
-    return done
+    """Apply what is missing, all databases at once; the names applied now. Raises as `migrate` does."""
+    wanted = list(where)
+    done = await asyncio.gather(*map(_migrate, wanted))
+    return {place.name: names for place, names in zip(wanted, done, strict=True)}
+
+
+async def _migrate(place: Place) -> list[str]:
+    try:
+        return await migrate(place.url, place.folders)
+    except ServerUnavailable:
+        raise
+    except HeadwaterError as error:
+        raise HeadwaterError(f"database {place.name!r}: {error}", hint=error.hint) from error
 
 
 async def statuses(where: Iterable[Place]) -> dict[str, list[Status]]:

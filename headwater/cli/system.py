@@ -141,9 +141,12 @@ def addressed(project: Project, settings: Settings, servers: Servers) -> Setting
 
 async def create_databases(servers: Servers, names: Iterable[str]) -> None:
     """Create those that are not there yet."""
-    for name in names:
-        with contextlib.suppress(asyncpg.DuplicateDatabaseError):
-            await servers.create_database(name)
+    await asyncio.gather(*(_create(servers, name) for name in names))
+
+
+async def _create(servers: Servers, name: str) -> None:
+    with contextlib.suppress(asyncpg.DuplicateDatabaseError):
+        await servers.create_database(name)
 
 
 async def prepare(project: Project, settings: Settings) -> None:
