@@ -115,7 +115,7 @@ def describe(error: BaseException) -> str:
     if isinstance(error, asyncio.CancelledError):
         return "interrupted"
     said = str(error.args[0]) if error.args else ""
-    if is_unfit(error):
+    if said.startswith("invalid input for query argument"):
         said = said.partition(": ")[0]  # behind it asyncpg puts the value itself
     text = f"{type(error).__name__}: {said}"[:500].replace("\x00", "�")
     return text.encode("utf-8", "replace").decode()  # a lone surrogate would keep it out of the dead letters

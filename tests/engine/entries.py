@@ -50,6 +50,15 @@ def sold_by(handle: Handle) -> Consumer:
     return consumer
 
 
+async def settled(shop: Shop) -> bool:
+    """Whether everything appended was given out, and nothing is left in anybody's hands."""
+    for key in shop.catalogue.keys_of("shelf"):
+        lag = await provision.lag(shop.broker, key, "shelf-group", now_ms=0)
+        if lag is None or lag.entries or lag.pending:
+            return False
+    return True
+
+
 async def letters(shop: Shop) -> dict[str, str]:
     """Reason by key of everything parked."""
     rows = await shop.sink.fetch("SELECT key, entry, reason FROM headwater.dead_letter ORDER BY id")
