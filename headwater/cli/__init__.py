@@ -22,9 +22,7 @@ TABLE = {
     "demo": Entry("headwater.cli.demo:command", "Play the project's story on servers of our own."),
     "dev": Entry("headwater.cli.dev:command", "Run everything of this project on servers of our own."),
     "worker": Entry("headwater.cli.worker:command", "Apply an application's events to its database."),
-    "relay": Entry(
-        "headwater.cli.relay:command", "Move the outbox to the streams; publish again after a loss."
-    ),
+    "relay": Entry("headwater.cli.relay:command", "Move events from the outbox to their streams."),
     "admin": Entry("headwater.cli.admin:command", "Serve the admin HTTP interface; make its keys."),
     "publish": Entry("headwater.cli.publish:command", "Say one event."),
     "backfill": Entry("headwater.cli.backfill:command", "Say past facts again to one application."),
