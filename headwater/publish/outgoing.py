@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from headwater.database import Database
-from headwater.event import Codec, Envelope, Fields
+from headwater.event import Codec, Envelope, Event, Fields
 from headwater.topology import Catalogue
 
 Respell = Callable[[Envelope, Fields, str], Fields]
@@ -31,10 +31,14 @@ class Outgoing:
     def entries(self, envelope: Envelope, enabled: Iterable[str]) -> list[tuple[str, Fields]]:
         """(stream key, fields) for every stream the event goes to now; empty when nobody wants it.
 
-        A historical event with a target goes to that application alone. Raises EventError.
+        A historical event with a target goes to that application alone. A live one that is meant for an
+        application goes nowhere while that is not enabled, also not to a stream that all share.
+        Raises EventError.
         """
         if envelope.historical:
             enabled = {envelope.target}
+        elif not self._may_have(envelope.target, set(enabled)):
+            return []
         found = []
         for key, target in self.catalogue.route(envelope.type, envelope.tenant, enabled):
             aimed = envelope.target if target == "*" else target
@@ -44,6 +48,12 @@ class Outgoing:
             found.append((key, self._spell(addressed, key)))
         return found
 
+    def _may_have(self, target: str, enabled: set[str]) -> bool:
+        for app, group in self.catalogue.groups.items():
+            if target in {app, *group.aliases}:
+                return bool(enabled & {app, *group.aliases})
+        return True  # meant for all, or for somebody whose groups are not ours
+
     def _spell(self, envelope: Envelope, key: str) -> Fields:
         fields = self.codec.encode(envelope)
         if self._respell is None or self.catalogue.stream(envelope.type).spelling == "own":
@@ -52,7 +62,9 @@ class Outgoing:
 
     def wants_enablement(self, event_type: str) -> bool:
         """Whether the event's streams depend on what its tenant has enabled."""
-        return self.catalogue.stream(event_type).per_application
+        stream = self.catalogue.stream(event_type)
+        aimed = any(one.type == event_type and one.target is not Event.target for one in stream.events)
+        return stream.per_application or aimed
 
 
 class Enablement:
