@@ -12,18 +12,7 @@ from headwater.config.values import AdminKey, Dsn
 from headwater.errors import SettingsError
 
 DAY = 86_400.0
-_REDIS = (
-    "redis",
-    "rediss",
-    "unix",
-    "valkey",
-    "valkeys",
-    "redis-sentinel",
-    "redis+sentinel",
-    "rediss+sentinel",
-    "redis+cluster",
-    "rediss+cluster",
-)
+_REDIS = ("redis", "rediss", "unix", "valkey", "valkeys")
 _POSTGRES = ("postgresql", "postgres")
 
 

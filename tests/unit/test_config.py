@@ -277,7 +277,7 @@ def test_no_print_of_the_settings_shows_a_secret(tmp_path: Path) -> None:
     key = "c0ffee" + "ab" * 29
     found = settings(
         tmp_path,
-        REDIS_URL="redis+sentinel://u:canary@h1:1,h2:2/m/0",
+        REDIS_URL="rediss://u:canary@h1:1/0",
         HEADWATER_SOURCE_URL="postgres://u:can@ary@h/d?sslpassword=canary",
         HEADWATER_APP_CRM_URL="postgres://u:canary@h/d",
         SOURCE_DB_PASSWORD="canary",  # noqa: S106 (planted, to be looked for)
@@ -287,7 +287,7 @@ def test_no_print_of_the_settings_shows_a_secret(tmp_path: Path) -> None:
     seen = f"{found} {found!r} {found.redis_url} {found.apps} {config.show(found)}"
 
     assert not any(secret in seen for secret in ("canary", "can@ary", key))
-    assert "redis+sentinel://u:***@h1:1,h2:2/m/0" in seen
+    assert "rediss://u:***@h1:1/0" in seen
     for name in ("ENCRYPTION_KEY", "REDIS_URL", "HEADWATER_ADMIN_KEYS", "HEADWATER_APP_CRM_URL"):
         with pytest.raises(SettingsError) as refused:
             settings(tmp_path, **{name: "canary"})
