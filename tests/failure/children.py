@@ -24,6 +24,8 @@ class Children:
             "SHOP_SINK": shop.sink.url,
             "SHOP_PREFIX": shop.catalogue.keys.prefix,
         }
+        self.settings: dict[str, str] = {}
+        """Further variables of their environment."""
         self._running: list[asyncio.subprocess.Process] = []
 
     async def start(self, role: str, failpoints: str = "", name: str = "w1") -> asyncio.subprocess.Process:
@@ -31,7 +33,7 @@ class Children:
             *(sys.executable, str(SCRIPT), role, name),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.DEVNULL,
-            env={**self._environment, "HEADWATER_FAILPOINTS": failpoints},
+            env={**self._environment, **self.settings, "HEADWATER_FAILPOINTS": failpoints},
             cwd=SCRIPT.parents[2],
         )
         self._running.append(process)

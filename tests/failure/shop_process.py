@@ -13,13 +13,30 @@ from typing import Any
 
 from headwater import failpoints
 from headwater.broker import Broker
-from headwater.database import Database
-from headwater.delivery import Limits, Pace, Worker
+from headwater.database import Database, Tx
+from headwater.delivery import Consumer, Context, Limits, Pace, Worker
 from headwater.publish import Outgoing, Relay
 from headwater.replay import Runner, Ways
 from headwater.testing import controls
 
+ATTEMPTS = int(os.environ.get("SHOP_ATTEMPTS", "3"))
 PACE = Pace(block=0.2, min_idle=1.0, heartbeat=0.3, drain=5.0)
+
+
+def consumer() -> Consumer:
+    """The shop's, or one that a certain sale is the death of."""
+    deadly = os.environ.get("SHOP_DEADLY")
+    if not deadly:
+        return controls.shelf()
+    found = Consumer("shelf")
+
+    @found.on(controls.GoodSold)
+    async def on_good_sold(event: controls.GoodSold, tx: Tx, context: Context) -> None:
+        if event.sale_id == deadly:
+            os.kill(os.getpid(), signal.SIGKILL)
+        await tx.execute("INSERT INTO sales VALUES ($1, $2, 'g', 1)", event.sale_id, context.tenant)
+
+    return found
 
 
 async def build(role: str, name: str) -> Any:
@@ -30,9 +47,9 @@ async def build(role: str, name: str) -> Any:
         return Relay(os.environ["SHOP_SOURCE"], broker, outgoing, controls.ENABLEMENT)
     sink = await Database.open(os.environ["SHOP_SINK"])
     if role == "worker":
-        limits = Limits(attempts=3, first=0.05, longest=0.2)
+        limits = Limits(attempts=ATTEMPTS, first=0.05, longest=0.2)
         settings: dict[str, Any] = {"name": name, "pace": PACE, "limits": limits}
-        return Worker(controls.shelf(), broker, sink, controls.CODEC, catalogue, **settings)
+        return Worker(consumer(), broker, sink, controls.CODEC, catalogue, **settings)
     ways = Ways(
         source=await Database.open(os.environ["SHOP_SOURCE"]),
         broker=broker,

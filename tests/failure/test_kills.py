@@ -110,6 +110,29 @@ async def test_a_worker_terminated_under_load_leaves_nothing_pending_under_its_n
     await until(complete)
 
 
+async def test_an_event_that_ends_every_worker_is_parked_in_the_end_and_takes_no_other_with_it(
+    shop: Shop, children: Children
+) -> None:
+    children.settings = {"SHOP_DEADLY": "deadly", "SHOP_ATTEMPTS": "1"}
+    relay = shop.start(shop.relay())
+    for name in ("s1", "deadly", "s2"):
+        await shop.sell(name)
+    await until(lambda: relay.moved == 3)
+
+    # Twice in a batch, once alone; then its count is full.
+    for _ in range(3):
+        await children.die_at("worker", "")
+    await children.start("worker")
+
+    async def settled() -> bool:
+        return await shop.sales() == ["s1", "s2"] and await nothing_pending(shop)
+
+    await until(settled)
+    letters = await shop.sink.fetch("SELECT key, reason, failures FROM headwater.dead_letter")
+    assert [tuple(letter) for letter in letters] == [("deadly", "exhausted", 1)]
+    assert await shop.sink.fetchval("SELECT count(*) FROM headwater.failure") == 0
+
+
 @pytest.mark.parametrize("failpoint", ["backfill.appended=2", "backfill.checkpointed=2"])
 async def test_a_backfill_killed_in_the_middle_goes_on_behind_its_last_chunk(
     shop: Shop, children: Children, failpoint: str
