@@ -126,16 +126,22 @@ class Running:
         assert found is not None
         return found
 
-    async def quiet(self) -> None:
-        """Everything said has been applied everywhere."""
-        await until(self._quiet, within=30.0)
+    async def hire(self, app: str) -> None:
+        """Start an application's worker."""
+        worker = self.workers[app] = await self.wiring.worker(app)
+        self.loops.start(f"worker {app}", worker.run(), worker.stop)
 
-    async def _quiet(self) -> bool:
+    async def quiet(self, *apps: str) -> None:
+        """Everything said has been applied by these applications, by default by all."""
+        asked = apps or tuple(self.project.applications)
+        groups = {self.project.catalogue.group(app).name for app in asked}
+        await until(lambda: self._quiet(groups), within=30.0)
+
+    async def _quiet(self, names: set[str]) -> bool:
         waiting = "SELECT EXISTS (SELECT FROM headwater.outbox WHERE published_at IS NULL)"
         if await self.source.fetchval(waiting):
             return False
-        for key, (_, groups) in self.project.catalogue.all_keys().items():
-            names = {group.name for group in groups}
+        for key in self.project.catalogue.all_keys():
             for group in await self.wiring.broker.groups(key):
                 if group.name in names and (group.pending or group.lag != 0):
                     return False
@@ -204,13 +210,13 @@ async def running(
         host, port = await stack.enter_async_context(run_admin(app, "127.0.0.1", 0))
         client = await stack.enter_async_context(aiohttp.ClientSession())
         loops = await stack.enter_async_context(Loops())
-        made = {name: await wiring.worker(name) for name in workers}
-        for name, worker in made.items():
-            loops.start(f"worker {name}", worker.run(), worker.stop)
         relay, runner = wiring.relay(), await wiring.runner()
         loops.start("relay", relay.run(poll=0.2), relay.stop, stage=1)
         loops.start("runner", runner.run(poll=0.02), runner.stop, stage=2)
-        yield Running(wiring, source, sinks, client, f"http://{host}:{port}", loops, made)
+        system = Running(wiring, source, sinks, client, f"http://{host}:{port}", loops, {})
+        for name in workers:
+            await system.hire(name)
+        yield system
 
 
 def _settings(servers: RunningServers, urls: dict[str, str], flags: dict[str, Any]) -> Settings:
