@@ -36,15 +36,24 @@ def pack(command: Iterable[Word]) -> bytes:
     words = [_word(word) for word in command]
     parts = [b"*%d\r\n" % len(words)]
     for word in words:
-        parts.append(b"$%d\r\n%b\r\n" % (len(word), word))
+        parts += (_length(word), word, b"\r\n")
     return b"".join(parts)
+
+
+_LENGTHS = [b"$%d\r\n" % length for length in range(1024)]
+"""Spelled once: formatting the lengths was half the cost of packing an entry."""
+
+
+def _length(word: bytes) -> bytes:
+    length = len(word)
+    return _LENGTHS[length] if length < len(_LENGTHS) else b"$%d\r\n" % length
 
 
 def pack_append(stream: bytes, fields: Fields) -> bytes:
     """XADD with an id given by the server."""
-    parts = [b"*%d\r\n$4\r\nXADD\r\n$%d\r\n%b\r\n$1\r\n*\r\n" % (3 + 2 * len(fields), len(stream), stream)]
+    parts = [b"*%d\r\n$4\r\nXADD\r\n" % (3 + 2 * len(fields)), _length(stream), stream, b"\r\n$1\r\n*\r\n"]
     for name, value in fields.items():
-        parts.append(b"$%d\r\n%b\r\n$%d\r\n%b\r\n" % (len(name), name, len(value), value))
+        parts += (_length(name), name, b"\r\n", _length(value), value, b"\r\n")
     return b"".join(parts)
 
 
@@ -58,9 +67,13 @@ def entries(stream: str, reply: list[Any] | None) -> list[Entry]:
     """Entries of one stream from its part of an XREADGROUP, XRANGE or XAUTOCLAIM reply."""
     found = []
     for identity, words in reply or ():
-        fields = dict(zip(words[::2], words[1::2], strict=True)) if words else None
-        found.append(Entry(stream, identity.decode(), fields))
+        found.append(Entry(stream, identity.decode(), _fields(words) if words else None))
     return found
+
+
+def _fields(words: list[bytes]) -> Fields:
+    pairing = iter(words)
+    return dict(zip(pairing, pairing, strict=True))
 
 
 def pairs(reply: list[Any]) -> dict[str, Any]:

@@ -116,14 +116,13 @@ class Applier:
         return [batch[row["place"] - 1] for row in rows]
 
     async def _advance(self, tx: Tx, work: Sequence[Work]) -> None:
-        furthest: dict[str, str] = {}
+        taken: dict[str, list[str]] = {}
         for delivery, _ in work:
             if delivery.letter == 0:
-                known = furthest.get(delivery.stream)
-                if known is None or EntryId.parse(known) < EntryId.parse(delivery.entry):
-                    furthest[delivery.stream] = delivery.entry
-        if furthest:
-            streams, entries = list(furthest), list(furthest.values())
+                taken.setdefault(delivery.stream, []).append(delivery.entry)
+        if taken:
+            streams = list(taken)
+            entries = [max(taken[stream], key=EntryId.parse) for stream in streams]
             await tx.execute(load(__file__, "advance"), self.consumer.app, self.name, streams, entries)
 
     async def settle(self, work: Sequence[Work], failures: dict[tuple[str, str], int]) -> list[Outcome]:

@@ -21,7 +21,7 @@ from headwater.delivery.consumer import Upsert
 from headwater.errors import DeclarationError
 from headwater.event import Envelope
 
-_AS_TEXT = {"uuid", "json", "jsonb", "character varying", "character", "name", "text"}
+_AS_TEXT = {"uuid", "json", "jsonb", "numeric", "character varying", "character", "name", "text"}
 """Types whose values travel as text and are cast by Postgres: quicker than encoding objects here."""
 
 
@@ -88,6 +88,8 @@ def _reader(columns: tuple[str, ...]) -> Callable[[Any], Sequence[Any]]:
 
 
 def _converter(column_type: str) -> Callable[[Any], Any] | None:
+    if column_type == "numeric":
+        return str
     return (lambda value: msgspec.json.encode(value).decode()) if column_type in {"json", "jsonb"} else None
 
 

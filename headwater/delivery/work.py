@@ -40,8 +40,12 @@ def sort_out(deliveries: Iterable[Delivery], consumer: Consumer, codec: Codec) -
     """Skip by header fields alone what is for others; decode the rest, each on its own."""
     found = Sorted([], [], [])
     names = [name.encode() for name in consumer.names]
+    ours = frozenset((b"*", *names))
     for delivery in deliveries:
-        if not any(map(headers(delivery.fields).concerns, names)):
+        # Most entries are plainly ours: one look then spares the reading of their headers.
+        if delivery.fields.get(b"target") not in ours and not any(
+            map(headers(delivery.fields).concerns, names)
+        ):
             found.skipped.append(delivery)
             continue
         try:
@@ -57,7 +61,9 @@ def sort_out(deliveries: Iterable[Delivery], consumer: Consumer, codec: Codec) -
 
 
 def _is_for(envelope: Envelope, consumer: Consumer) -> bool:
-    return envelope.target == "*" or not consumer.names.isdisjoint(envelope.target.split(","))
+    if envelope.target == "*" or envelope.target in consumer.names:
+        return True
+    return not consumer.names.isdisjoint(envelope.target.split(","))
 
 
 def for_upsert(batch: Sequence[Work]) -> list[Envelope]:

@@ -33,8 +33,11 @@ class Subject(msgspec.Struct, frozen=True):
             raise ValueError(f"a subject's name is a lower-case word ({self.name!r})")
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A fact. Subclasses declare `type`, `subject` and their fields; instances never change."""
+class Event(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+    """A fact. Subclasses declare `type`, `subject` and their fields; instances never change.
+
+    What an event holds comes from JSON, so it can be part of no cycle: the garbage collector need not look.
+    """
 
     type: ClassVar[str]
     """Dotted, past tense: `org.created`."""

@@ -19,15 +19,21 @@ class Keys:
 
     def __init__(self, prefix: str = "") -> None:
         self.prefix = prefix
+        self._names: dict[tuple[str, str, int], str] = {}
 
     def stream(self, stream: Stream, tenant: str, app: str = "") -> str:
         """The key that carries a tenant's events of a family."""
-        return self._name(stream, app, partition(tenant, stream.partitions))
+        number = 0 if stream.partitions == 1 else partition(tenant, stream.partitions)
+        return self._name(stream, app, number)
 
     def partitions(self, stream: Stream, app: str = "") -> list[str]:
         """All keys of a family, for one application where it has one each."""
         return [self._name(stream, app, number) for number in range(stream.partitions)]
 
     def _name(self, stream: Stream, app: str, number: int) -> str:
-        name = self.prefix + stream.name.replace("{app}", app)
-        return name if stream.partitions == 1 else f"{name}:{{{number}}}"
+        known = self._names.get((stream.name, app, number))
+        if known is None:
+            name = self.prefix + stream.name.replace("{app}", app)
+            known = name if stream.partitions == 1 else f"{name}:{{{number}}}"
+            self._names[stream.name, app, number] = known
+        return known

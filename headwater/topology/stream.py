@@ -67,6 +67,14 @@ class Catalogue:
             unknown = set(group.streams) - set(self.streams)
             if unknown:
                 raise DeclarationError(f"group {group.name!r} reads undeclared streams ({sorted(unknown)})")
+        self._readers = {
+            name: [
+                (group.app, frozenset((group.app, *group.aliases)))
+                for group in self.groups.values()
+                if name in group.streams
+            ]
+            for name in self.streams
+        }
 
     def with_prefix(self, prefix: str) -> Catalogue:
         """The same catalogue under another key prefix: for tests and shared servers."""
@@ -100,8 +108,8 @@ class Catalogue:
         wanted = set(enabled)
         return [
             (self.keys.stream(stream, tenant, app), app)
-            for app, group in self.groups.items()
-            if stream.name in group.streams and wanted & {app, *group.aliases}
+            for app, names in self._readers[stream.name]
+            if wanted & names
         ]
 
     def keys_of(self, app: str) -> list[str]:
