@@ -24,22 +24,81 @@ QUICK = Pace(block=0.2, min_idle=0.6, heartbeat=0.2, drain=5.0)
 LIMITS = Limits(attempts=3, first=0.05, longest=0.2)
 
 
-async def _template(servers: RunningServers, url: str, role: tuple[str, Any], tables: str) -> str:
-    await migrate(url, [role])
-    connection = await asyncpg.connect(url)
-    await connection.execute(tables)
-    await connection.close()
-    return url.rpartition("/")[2]
+KEPT = ["migration", "meta", "attached", "sink"]
+SHAPE = """
+SELECT md5(string_agg(part, ' ' ORDER BY part)) FROM (
+    SELECT concat_ws('.', attrelid::regclass, attname, atttypid, attnotnull) AS part
+      FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+     WHERE relkind = 'r' AND relnamespace::regnamespace::text IN ('public', 'headwater')
+       AND attnum > 0 AND NOT attisdropped
+     UNION ALL SELECT concat_ws('.', conrelid::regclass, conname) FROM pg_constraint
+     UNION ALL
+    SELECT concat_ws('.', tgrelid::regclass, tgname, tgenabled) FROM pg_trigger WHERE NOT tgisinternal
+     UNION ALL
+    SELECT setconfig::text FROM pg_db_role_setting JOIN pg_database AS d ON d.oid = setdatabase
+     WHERE datname = current_database()) AS parts
+"""
+
+
+class Stock:
+    """Copies of one migrated database: emptied and used again as long as no test changed its shape."""
+
+    def __init__(self, servers: RunningServers, role: tuple[str, Any], tables: str) -> None:
+        self._servers = servers
+        self._role = role
+        self._tables = tables
+        self._free: list[str] = []
+        self._template = self._shape = self._empty = ""
+
+    async def open(self, stack: contextlib.AsyncExitStack) -> None:
+        self._stack = stack
+        url = await stack.enter_async_context(self._servers.fresh_database())
+        await migrate(url, [self._role])
+        connection = await asyncpg.connect(url)
+        await connection.execute(self._tables)
+        self._shape = await connection.fetchval(SHAPE)
+        tables = await connection.fetch(
+            "SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables "
+            "WHERE schemaname IN ('public', 'headwater') AND tablename <> ALL ($1)",
+            KEPT,
+        )
+        await connection.close()
+        deletes = "".join(f"DELETE FROM {row['name']};" for row in tables)
+        self._empty = f"SET session_replication_role = replica; {deletes}"
+        self._template = url.rpartition("/")[2]
+
+    @contextlib.asynccontextmanager
+    async def one(self) -> AsyncIterator[str]:
+        """The URL of an empty copy."""
+        if not self._free:
+            self._free.append(
+                await self._stack.enter_async_context(self._servers.fresh_database(self._template))
+            )
+        url = self._free.pop()
+        yield url
+        connection = await asyncpg.connect(url)
+        try:
+            # A killed process's session may still be at work.
+            await connection.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            if await connection.fetchval(SHAPE) == self._shape:
+                await connection.execute(self._empty)
+                self._free.append(url)
+        finally:
+            await connection.close()
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def templates(servers: RunningServers) -> AsyncIterator[tuple[str, str]]:
-    """Names of the migrated source and sink databases."""
-    async with servers.fresh_database() as source, servers.fresh_database() as sink:
-        yield (
-            await _template(servers, source, SOURCE, controls.SOURCE_TABLES),
-            await _template(servers, sink, APP, controls.SINK_TABLES),
-        )
+async def templates(servers: RunningServers) -> AsyncIterator[tuple[Stock, Stock]]:
+    """Source and sink databases, migrated."""
+    async with contextlib.AsyncExitStack() as stack:
+        source = Stock(servers, SOURCE, controls.SOURCE_TABLES)
+        sink = Stock(servers, APP, controls.SINK_TABLES)
+        for stock in (source, sink):
+            await stock.open(stack)
+        yield source, sink
 
 
 @dataclass
@@ -60,7 +119,7 @@ class Shop:
         return self.outgoing.catalogue
 
     def key(self, name: str) -> str:
-        return self.catalogue.keys.prefix + name
+        return f"{self.catalogue.keys.prefix}{name}"
 
     async def enable(self, app: str = "shelf") -> None:
         await self.source.execute(
@@ -148,12 +207,9 @@ class Shop:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def shop(servers: RunningServers, templates: tuple[str, str]) -> AsyncIterator[Shop]:
-    """Fresh databases, a key prefix of its own, and nothing running yet."""
-    async with (
-        servers.fresh_database(templates[0]) as source_url,
-        servers.fresh_database(templates[1]) as sink_url,
-    ):
+async def shop(servers: RunningServers, templates: tuple[Stock, Stock]) -> AsyncIterator[Shop]:
+    """Empty databases, a key prefix of its own, and nothing running yet."""
+    async with templates[0].one() as source_url, templates[1].one() as sink_url:
         source, sink = await Database.open(source_url, size=10), await Database.open(sink_url, size=10)
         broker = Broker(servers.redis_url)
         catalogue = controls.CATALOGUE.with_prefix(f"t{uuid.uuid4().hex[:8]}:")
