@@ -7,6 +7,7 @@ pipeline, and asking for RESP2 gives every server's replies one shape.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 import redis.exceptions as raised
@@ -53,8 +54,13 @@ def pack_append(stream: bytes, fields: Fields) -> bytes:
     """XADD with an id given by the server."""
     parts = [b"*%d\r\n$4\r\nXADD\r\n" % (3 + 2 * len(fields)), _length(stream), stream, b"\r\n$1\r\n*\r\n"]
     for name, value in fields.items():
-        parts += (_length(name), name, b"\r\n", _length(value), value, b"\r\n")
+        parts += (_name(name), _length(value), value, b"\r\n")
     return b"".join(parts)
+
+
+@lru_cache(maxsize=1024)
+def _name(name: bytes) -> bytes:
+    return b"$%d\r\n%b\r\n" % (len(name), name)
 
 
 def _word(word: Word) -> bytes:

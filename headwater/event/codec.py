@@ -102,7 +102,8 @@ class Codec:
 
     def _write(self, envelope: Envelope) -> Fields:
         event = envelope.event
-        _refuse_not_finite(envelope.metadata)
+        if envelope.metadata:
+            _refuse_not_finite(envelope.metadata)
         metadata = {
             **envelope.metadata,
             **event.labels(),
@@ -110,8 +111,8 @@ class Codec:
             "correlationId": envelope.correlation or None,
             "isHistoricalSync": envelope.historical,
         }
-        original = event.original_time()
-        if envelope.historical and original:
+        original = event.original_time() if envelope.historical else None
+        if original:
             metadata[original[0]] = original[1]
         return {
             b"eventId": envelope.id.encode(),

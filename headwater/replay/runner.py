@@ -170,12 +170,11 @@ class JobRun:
             except (EventError, ValueError, TypeError, KeyError) as problem:
                 failed += 1
                 error = f"{type(problem).__name__}: {problem}"[:300]
-            about = backfill.detail(row)
             if error:
-                name = next(iter(about))
-                details.append({name: about[name], "status": "failed", "error": error})
+                name, value = next(iter(backfill.detail(row).items()))
+                details.append({name: value, "status": "failed", "error": error})
             elif report:
-                details.append({**about, "status": "synced"})
+                details.append({**backfill.detail(row), "status": "synced"})
         appended = await self._append(appends)
         return Step(published=len(rows) - failed, failed=failed, appended=appended, details=details)
 
@@ -235,7 +234,11 @@ class JobRun:
         state = next((one for one in await self._ways.broker.groups(stream) if one.name == group), None)
         if state is None:
             raise BrokerRefused(f"the group {group!r} on {stream!r} vanished while a backfill ran")
-        if EntryId.parse(state.last_delivered) < EntryId.parse(entry):
+        # Of a stream that was lost or trimmed nothing is left to give out: comparing finds what is missing.
+        due = EntryId.parse(state.last_delivered) < EntryId.parse(entry)
+        if due and await self._ways.broker.range(
+            stream, start=f"({state.last_delivered}", end=entry, count=1
+        ):
             return False
         return not await self._ways.broker.pending_upto(stream, group, entry)
 

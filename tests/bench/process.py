@@ -11,6 +11,7 @@ import json
 import os
 import resource
 import sys
+from pathlib import Path
 from typing import Any
 
 from headwater import telemetry
@@ -54,6 +55,10 @@ def cpu() -> float:
 
 def peak() -> float:
     """Largest resident memory so far, MiB."""
+    status = Path("/proc/self/status")
+    if status.exists():  # what Linux has in ru_maxrss may be our parent's, from before the exec
+        (line,) = (one for one in status.read_text().splitlines() if one.startswith("VmHWM"))
+        return int(line.split()[1]) / (1 << 10)
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return used / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
