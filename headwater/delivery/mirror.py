@@ -38,14 +38,20 @@ class Mirror(msgspec.Struct, frozen=True):
         self, connection: Connection, app: str, generation: int, batch: Sequence[Envelope]
     ) -> int:
         """Apply states, each key once, sorted by key; how many were newer than what was there."""
+        (done,) = await connection.fetch(self.statement, *self.arguments(app, generation, batch))
+        if done["tenants"]:
+            await connection.execute(self.removal, done["tenants"], done["keys"])
+        return done["newer"]  # type: ignore[no-any-return]
+
+    def arguments(self, app: str, generation: int, batch: Sequence[Envelope]) -> list[Any]:
+        """What the statement takes for a batch."""
         empty = (None,) * len(self.convert)
         rows = [empty if one.op == "d" else self.read(one.event) for one in batch]
         columns: list[Sequence[Any]] = list(zip(*rows, strict=True)) if self.convert else []
         for place, convert in enumerate(self.convert):
             if convert is not None:
                 columns[place] = [None if value is None else convert(value) for value in columns[place]]
-        (done,) = await connection.fetch(
-            self.statement,
+        return [
             app,
             self.upsert.subject,
             generation,
@@ -54,10 +60,7 @@ class Mirror(msgspec.Struct, frozen=True):
             [one.version for one in batch],
             [one.op == "d" for one in batch],
             *columns,
-        )
-        if done["tenants"]:
-            await connection.execute(self.removal, done["tenants"], done["keys"])
-        return done["newer"]  # type: ignore[no-any-return]
+        ]
 
 
 async def compile_mirror(connection: Connection, upsert: Upsert) -> Mirror:
@@ -114,7 +117,8 @@ def statement(upsert: Upsert, types: dict[str, str]) -> str:
     )
     return f"""
 WITH ev AS (
-    SELECT * FROM unnest($4::text[], $5::text[], $6::bigint[], $7::bool[]{arrays})
+    SELECT {", ".join([_canonical("tenant", tenant), _canonical("key", key), "version", "gone", *names])}
+      FROM unnest($4::text[], $5::text[], $6::bigint[], $7::bool[]{arrays})
            AS e ({", ".join(["tenant", "key", "version", "gone", *names])})
 ), gate AS (
     INSERT INTO headwater.ledger AS l (app, tenant, subject, key, generation, version, deleted)
@@ -134,6 +138,11 @@ SELECT count(*) AS newer, array_agg(tenant) FILTER (WHERE deleted) AS tenants,
        array_agg(key) FILTER (WHERE deleted) AS keys
   FROM gate
 """
+
+
+def _canonical(name: str, cast: str) -> str:
+    # A UUID has many spellings and one row: the ledger must not have a line for each of them.
+    return f"{name}::uuid::text AS {name}" if cast == "::uuid" else name
 
 
 def removal(upsert: Upsert, types: dict[str, str]) -> str:

@@ -12,6 +12,7 @@ from headwater.clock import monotonic
 from headwater.database import Database, Tx
 from headwater.delivery import Consumer, Context, Pace, Worker
 from headwater.errors import DeclarationError
+from headwater.event import Fields
 from headwater.testing import FaultProxy, until
 from headwater.testing.controls import GoodChanged, GoodSold
 from tests.engine.conftest import QUICK, Shop
@@ -126,7 +127,9 @@ async def test_entries_of_a_lost_read_are_not_forgotten_when_the_database_is_awa
         await until(lambda: not redis.armed)
         await postgres.refuse()
         await put(shop, sale(shop, "s1"))
-        await until(lambda: redis.lost and not worker.ready)
+        await until(lambda: redis.lost and not worker.broker_ok)
+        await until(lambda: worker.broker_ok)  # it has looked, found the entry, and no database
+        assert not worker.ready
 
         await postgres.heal()
 
@@ -515,3 +518,26 @@ async def test_two_workers_changing_the_same_things_in_opposite_order_both_get_t
 
     await until(newest)
     assert await letters(shop) == {}
+
+
+async def test_another_spelling_of_a_uuid_is_the_same_row_to_the_gate(shop: Shop) -> None:
+    worker = shop.start(shop.worker())
+    good = "abcdef00-0000-4000-8000-00000000000a"
+
+    def changed(spelling: str, name: str, version: int) -> Fields:
+        return fields(shop, GoodChanged(good_id=spelling, name=name), version)
+
+    lower = shop.tenant
+    await put(shop, changed(good, "new", 5), stream=GOODS)
+    await until(lambda: worker.statistics()["acknowledged"] == 1)
+    await put(shop, changed(good.upper(), "older", 3), changed("{" + good + "}", "older", 4), stream=GOODS)
+    shop.tenant = lower.upper()
+    await put(shop, changed(good, "older", 2), stream=GOODS)
+    await until(lambda: worker.statistics()["acknowledged"] == 4)
+    shop.tenant = lower
+
+    assert await shop.goods() == {good: "new"}
+    await put(shop, changed(good.upper(), "newer", 6), stream=GOODS)
+    await until(lambda: worker.statistics()["acknowledged"] == 5)
+    assert await shop.goods() == {good: "newer"}
+    assert await shop.sink.fetchval("SELECT count(*) FROM headwater.ledger") == 1
