@@ -54,6 +54,7 @@ class Relay:
         self._doorbell = asyncio.Event()
         self._stopping = asyncio.Event()
         self._metrics: Metrics | None = None
+        self._after = 0
         self.leading = False
         self.moved = 0
         self.last_error = ""
@@ -150,7 +151,9 @@ class Relay:
 
     async def move(self, connection: Connection) -> Moved:
         """One pass. Raises BrokerUnavailable: its rows stay waiting and are said again."""
-        rows = await connection.fetch(load(__file__, "waiting"), self._batch)
+        rows = await connection.fetch(load(__file__, "waiting"), self._batch, self._after)
+        if len(rows) < self._batch:
+            self._after = 0  # from the beginning next time, with what was refused
         if not rows:
             return Moved(0, 0, 0)
         # Asked after the rows were seen: who is not enabled yet will read them as history.
@@ -190,6 +193,9 @@ class Relay:
         # After the mark: what was taken must not be said again at every try of what was refused.
         for reply in replies:
             if isinstance(reply, HeadwaterError):
+                if isinstance(reply, BrokerRefused) and len(rows) == self._batch:
+                    # A stream that refuses a whole pass must not keep events from all other streams.
+                    self._after = rows[-1]["id"]
                 raise BrokerUnavailable(f"Redis refused an entry ({reply})")
         return Moved(len(rows), len(replies), len(errors))
 

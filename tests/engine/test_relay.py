@@ -237,3 +237,18 @@ async def test_a_relay_waits_for_a_source_that_is_not_there_yet(shop: Shop) -> N
         await shop.sell("s2")
         await has(shop, ["s1", "s2"])
         await shop.stop(relay)
+
+
+async def test_a_stream_that_refuses_more_than_a_pass_does_not_hold_up_the_others(shop: Shop) -> None:
+    await shop.enable()
+    await shop.broker.execute("SET", shop.key("sales"), "somebody else's")
+    for number in range(4):
+        await shop.sell(f"s{number}")
+    good = await shop.put("tea")
+
+    shop.start(Relay(shop.source.url, shop.broker, shop.outgoing, controls.ENABLEMENT, batch=3))
+    await has(shop, [good], "shelf:goods")
+    await shop.broker.execute("DEL", shop.key("sales"))
+
+    await has(shop, [f"s{number}" for number in range(4)])
+    await until(lambda: all_moved(shop))
