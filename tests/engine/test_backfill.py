@@ -365,3 +365,23 @@ async def test_a_cancelled_job_that_is_wanted_again_starts_from_its_first_row(sh
     shop.start(shop.worker())
     shop.start(runner(shop))
     assert (await ended(shop, job)).parts[0].published == 30
+
+
+async def test_a_stream_lost_while_a_job_catches_up_is_said_again_without_waiting_for_traffic(
+    shop: Shop,
+) -> None:
+    goods = await stocked(shop, 5)
+    shop.start(runner(shop))
+    job = await asked(shop)
+
+    async def catching_up() -> bool:
+        found = await Jobs(shop.source).get(job.id)
+        return found is not None and found.state == "catching_up"
+
+    await until(catching_up)
+    await shop.broker.execute("DEL", shop.key(GOODS))
+    await shop.broker.create_group(shop.key(GOODS), GROUP)
+    shop.start(shop.worker())
+
+    assert (await ended(shop, job)).state == "verified"
+    assert await shop.goods() == goods
