@@ -224,6 +224,39 @@ def test_aliases_set_the_same_value_and_our_own_name_is_stronger(tmp_path: Path)
     assert both.redis_url == Dsn("redis://own")
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgres://u:can#ary@h/d",
+        "postgres://u:can/ary@h/d",
+        "postgres://h:canary/d",
+        "postgres://u:can?ary@h",
+    ],
+)
+def test_a_password_that_would_be_read_as_a_port_is_refused_without_being_shown(
+    tmp_path: Path, url: str
+) -> None:
+    with pytest.raises(SettingsError, match="%23") as refused:
+        load(tmp_path, {"HEADWATER_SOURCE_URL": url})
+
+    assert "ary" not in f"{refused.value} {refused.value.hint}"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgres://a:1,b:2/d",
+        "postgres://[::1]:5432/d",
+        "postgres:///d?host=/tmp",
+        "postgres://u:p%23@h",
+        "postgres://u:p@q@h:1/d",
+        "postgres://%2Ftmp/d",
+    ],
+)
+def test_every_way_to_name_a_host_is_accepted(tmp_path: Path, url: str) -> None:
+    assert settings(tmp_path, HEADWATER_SOURCE_URL=url).source_url == Dsn(url)
+
+
 def test_each_application_has_a_url_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "headwater.toml").write_text(
         "[apps]\ncrm = 'postgres://file/crm'\nhr = 'postgres://file/hr'\n"
