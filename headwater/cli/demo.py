@@ -27,6 +27,11 @@ from headwater.errors import HeadwaterError
 from headwater.replay import Comparer, Job
 
 QUIET_WITHIN = 60.0
+INTERRUPTED = 130
+
+
+class Interrupted(Exception):
+    """Ctrl-C came before the end: there is nothing to report."""
 
 
 class Scale(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +70,11 @@ def command(invocation: Invocation, /, keep: bool, **scale: Any) -> None:
     """Play the project's story on servers of our own, and prove that every application agrees."""
     size = Scale(**scale)
     invocation.load({"admin.port": 0, "log.level": None if invocation.verbose else "error"})
-    agree = invocation.serve(lambda stop: _play(invocation, size, stop, keep=keep))
+    try:
+        agree = invocation.serve(lambda stop: _play(invocation, size, stop, keep=keep))
+    except Interrupted:
+        invocation.out.note("interrupted: nothing was compared, nothing is left behind")
+        raise SystemExit(INTERRUPTED) from None
     raise SystemExit(0 if agree else 1)
 
 
@@ -78,8 +87,7 @@ async def _play(invocation: Invocation, scale: Scale, stop: asyncio.Event, *, ke
         System.start(project, settings, servers) as system,
     ):
         invocation.out.note(f"{servers.describe()} · ready in {time.monotonic() - begun:.1f} s")
-        demo = Demo(invocation, system, scale)
-        report = await demo.play(stop)
+        report = await Demo(invocation, system, scale, stop).play()
         invocation.out.result("demo", report, text=_text(report))
         if keep and not stop.is_set():
             _invite(invocation, system, servers)
@@ -90,10 +98,11 @@ async def _play(invocation: Invocation, scale: Scale, stop: asyncio.Event, *, ke
 class Demo:
     """One playing of the story."""
 
-    def __init__(self, invocation: Invocation, system: System, scale: Scale) -> None:
+    def __init__(self, invocation: Invocation, system: System, scale: Scale, stop: asyncio.Event) -> None:
         self._out = invocation.out
         self._system = system
         self._scale = scale
+        self._stop = stop
         self._story = system.project.story(
             system.source,
             system.wiring.producer(),
@@ -103,11 +112,11 @@ class Demo:
         )
         self._legs: dict[str, Any] = {}
 
-    async def play(self, stop: asyncio.Event) -> dict[str, Any]:
-        """All days, then the comparison."""
+    async def play(self) -> dict[str, Any]:
+        """All days, then the comparison. Raises Interrupted soon after `stop` was set."""
         await self._day_one()
-        await self._day_thirty(stop)
-        await self._day_thirty_one(stop)
+        await self._day_thirty()
+        await self._day_thirty_one()
         rows = await self._compare()
         return {
             "agree": all(row["agree"] for row in rows),
@@ -116,7 +125,12 @@ class Demo:
             "tenants": self._story.tenants,
         }
 
+    def _go_on(self) -> None:
+        if self._stop.is_set():
+            raise Interrupted
+
     async def _day_one(self) -> None:
+        self._go_on()
         begun = time.monotonic()
         await self._story.day_one()
         events = await self._system.source.fetchval("SELECT count(*) FROM headwater.outbox")
@@ -130,13 +144,13 @@ class Demo:
         }
         self._out.note(f"day 1   {events} events said, relayed and applied in {together:.2f} s")
 
-    async def _day_thirty(self, stop: asyncio.Event) -> None:
+    async def _day_thirty(self) -> None:
         ending = asyncio.Event()
         live = asyncio.create_task(self._story.live(ending, self._scale.rate), name="live")
         try:
             begun = time.monotonic()
             ids = [await self._enable(tenant, app) for tenant, app in await self._late()]
-            jobs = await self._watch(ids, stop)
+            jobs = await self._watch(ids)
             seconds = time.monotonic() - begun
         finally:
             ending.set()
@@ -178,28 +192,30 @@ class Demo:
                 raise HeadwaterError(f"the application could not be enabled ({answer.status}, {body})")
             return str(job["id"])
 
-    async def _watch(self, ids: list[str], stop: asyncio.Event) -> list[Job]:
+    async def _watch(self, ids: list[str]) -> list[Job]:
         with self._out.progress("history") as bar:
             while True:
                 jobs = [job for one in ids if (job := await self._system.history.jobs.get(one))]
                 expected = sum(part.expected or 0 for job in jobs for part in job.parts)
                 bar.update(sum(part.published for job in jobs for part in job.parts), expected or None)
-                if all(job.finished for job in jobs) or stop.is_set():
+                if all(job.finished for job in jobs):
                     return jobs
+                self._go_on()
                 await asyncio.sleep(0.05)
 
-    async def _day_thirty_one(self, stop: asyncio.Event) -> None:
+    async def _day_thirty_one(self) -> None:
         since = clock.now()
         ending = asyncio.Event()
         live = asyncio.create_task(self._story.live(ending, self._scale.rate), name="live")
         try:
             async with asyncio.timeout(self._scale.seconds):
-                await stop.wait()
+                await self._stop.wait()
         except TimeoutError:
             pass
         finally:
             ending.set()
             changes = await live
+        self._go_on()
         await self._settled()
         sinks = list(self._system.sinks.items())
         self._legs["live"] = {
@@ -215,6 +231,7 @@ class Demo:
         try:
             async with asyncio.timeout(QUIET_WITHIN + self._scale.users * self._scale.tenants / 1000):
                 while not await self._quiet():
+                    self._go_on()
                     await asyncio.sleep(0.01)
         except TimeoutError:
             raise HeadwaterError(

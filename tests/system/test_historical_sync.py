@@ -278,7 +278,7 @@ async def test_toggled_again_and_again_under_live_changes_nothing_is_stale_and_n
     stop = asyncio.Event()
     living = asyncio.create_task(story.live(stop, rate=80.0))
     job = await system.enabled(tenant)
-    for _ in range(3):
+    for _ in range(2):
         await system.toggle(tenant, on=False)
         await story.change(15)
         answer = await system.toggle(tenant)
