@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -19,8 +19,8 @@ from tests.bench.world import SHELF, World
 
 PLAIN = """
 INSERT INTO goods (tenant_id, good_id, name, price, note)
-SELECT tenant::uuid, key::uuid, name, price, note
-  FROM unnest($1::text[], $2::text[], $3::text[], $4::numeric[], $5::text[])
+SELECT tenant::uuid, key::uuid, name, price::numeric, note
+  FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[])
        AS e (tenant, key, name, price, note)
 ON CONFLICT (tenant_id, good_id) DO UPDATE
    SET name = excluded.name, price = excluded.price, note = excluded.note
@@ -74,7 +74,7 @@ class Prepared(NamedTuple):
     """One batch, its arguments ready."""
 
     events: int
-    arguments: tuple[Any, ...]
+    arguments: list[Any]
 
 
 class Bare:
@@ -92,26 +92,20 @@ class Bare:
 
     async def gated(self, events: Sequence[Envelope]) -> float:
         """Gate and upsert: events a second on two connections."""
-        return await self._run(self._mirror.statement, list(self._batches(events, self._gate)))
+        return await self._run(self._mirror.statement, list(self._batches(events)))
 
     async def plain(self, events: Sequence[Envelope]) -> float:
         """Upsert alone: events a second on two connections."""
-        return await self._run(PLAIN, list(self._batches(events, lambda newest: ())))
+        batches = [
+            Prepared(count, [*arguments[3:5], *arguments[7:]]) for count, arguments in self._batches(events)
+        ]
+        return await self._run(PLAIN, batches)
 
-    def _gate(self, newest: Sequence[Envelope]) -> tuple[Any, ...]:
-        return (SHELF, "goods", 1)
-
-    def _batches(
-        self, events: Sequence[Envelope], head: Callable[[Sequence[Envelope]], tuple[Any, ...]]
-    ) -> Iterator[Prepared]:
+    def _batches(self, events: Sequence[Envelope]) -> Iterator[Prepared]:
         for at in range(0, len(events), BATCH):
             some = events[at : at + BATCH]
             newest = [one for _, one in sorted({one.key: one for one in some}.items())]
-            columns = list(zip(*(self._mirror.read(one.event) for one in newest), strict=True))
-            first = head(newest)
-            gate = ([one.version for one in newest], [False] * len(newest)) if first else ()
-            places = ([one.tenant for one in newest], [one.key for one in newest])
-            yield Prepared(len(some), (*first, *places, *gate, *columns))
+            yield Prepared(len(some), self._mirror.arguments(SHELF, 1, newest))
 
     async def _run(self, statement: str, batches: list[Prepared]) -> float:
         await self._world.empty()
