@@ -169,6 +169,7 @@ class Worker:
             except _TROUBLES as error:
                 self._look_back = True
                 self.broker_ok = isinstance(error, DatabaseUnavailable | TablesUnfit)
+                self.database_ok = self.database_ok and not self.broker_ok
                 tries += 1
                 await self._back_off(error, tries)
             finally:
