@@ -217,7 +217,7 @@ class Relay:
             id=row["event_id"],
             event=event,
             tenant=row["tenant"],
-            time=row["said_at"].isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            time=row["said_at"],
             source=row["source"],
             version=row["version"],
             op=row["op"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from typing import Any
 
@@ -252,3 +253,18 @@ async def test_a_stream_that_refuses_more_than_a_pass_does_not_hold_up_the_other
 
     await has(shop, [f"s{number}" for number in range(4)])
     await until(lambda: all_moved(shop))
+
+
+async def test_an_outbox_row_from_outside_the_calendar_does_not_end_the_relay(shop: Shop) -> None:
+    moments = ["0044-03-15 BC", "294276-01-01", "infinity", "-infinity"]
+    for number, moment in enumerate(moments):
+        await shop.sell(f"s{number}")
+        query = "UPDATE headwater.outbox SET said_at = $1::text::timestamptz WHERE key = $2"
+        await shop.source.execute(query, moment, f"s{number}")
+    await shop.sell("usual")
+
+    shop.start(shop.relay())
+
+    await has(shop, ["s0", "s1", "s2", "s3", "usual"])
+    usual = (await shop.broker.range(shop.key("sales"), count=1000))[-1].fields or {}
+    assert re.fullmatch(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", usual[b"timestamp"])
