@@ -6,6 +6,7 @@ so that a bad one costs only itself.
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -93,7 +94,8 @@ class Applier:
         admitted = await self._admit(tx, step, batch)
         for one in admitted:
             try:
-                await step.handler(one.envelope.event, tx, _context(one))
+                async with asyncio.timeout(self.limits.handler):  # else it would hold its batch for ever
+                    await step.handler(one.envelope.event, tx, _context(one))
             except Exception as error:
                 if is_unavailable(error) and not tx.is_closed():
                     # Not our database: what the handler asked did not answer. That counts as its failure.

@@ -45,6 +45,10 @@ class Fault(Enum):
     UNKNOWN = "may pass at another time"
 
 
+FURTHEST = 86_400.0
+"""Seconds ahead a handler can ask for its retry at most."""
+
+
 class Limits(msgspec.Struct, frozen=True):
     """How often and how soon an entry is tried again."""
 
@@ -52,6 +56,8 @@ class Limits(msgspec.Struct, frozen=True):
     first: float = 0.5
     """Seconds before the second attempt; doubled each time."""
     longest: float = 60.0
+    handler: float = 20.0
+    """Seconds after which a handler that has not returned counts as failed."""
 
 
 _AGAIN = (
@@ -99,7 +105,7 @@ def decide(error: BaseException, *, failures: int, limits: Limits, chance: float
     if count >= limits.attempts:
         return Park("exhausted", f"failed {count} times, last: {text}", count)
     if isinstance(error, Retry):
-        return RetryAfter(error.after, count, text)
+        return RetryAfter(min(FURTHEST, max(0.0, error.after)), count, text)
     pause = min(limits.longest, limits.first * 2.0**failures)
     return RetryAfter(pause * (0.5 + chance / 2), count, text)
 

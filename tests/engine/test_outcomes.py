@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from headwater.clock import monotonic
 from headwater.database import Tx
 from headwater.delivery import Consumer, Context, Limits
@@ -195,3 +197,17 @@ async def test_an_error_with_odd_text_is_parked_like_any_other(shop: Shop) -> No
     await until(lambda: settled(shop))
 
     assert await letters(shop) == {"hard": "rejected"}
+
+
+async def test_a_handler_that_never_returns_costs_only_its_own_entry(shop: Shop) -> None:
+    async def handle(event: GoodSold, tx: Tx, context: Context) -> None:
+        if event.sale_id.startswith("hung"):
+            await asyncio.Event().wait()
+        await tx.execute("INSERT INTO sales VALUES ($1, $2, 'g', 1)", event.sale_id, context.tenant)
+
+    shop.start(shop.worker(sold_by(handle), limits=Limits(attempts=2, first=0.05, longest=0.1, handler=0.2)))
+    await put(shop, sale(shop, "hung1"), sale(shop, "fine1"), sale(shop, "hung2"), sale(shop, "fine2"))
+    await until(lambda: settled(shop))
+
+    assert await shop.sales() == ["fine1", "fine2"]
+    assert await letters(shop) == {"hung1": "exhausted", "hung2": "exhausted"}

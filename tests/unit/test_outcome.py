@@ -123,3 +123,14 @@ def test_a_description_names_the_type_and_leaves_out_values() -> None:
         "invalid input for query argument $3: 'mary@example.org' (an integer is required)"
     )
     assert describe(unfit) == "DataError: invalid input for query argument $3"
+
+
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [(2.5, 2.5), (-1.0, 0.0), (float("nan"), 0.0), (float("inf"), 86_400.0), (1e12, 86_400.0)],
+)
+def test_a_retry_is_within_a_day_whatever_the_handler_asks_for(asked: float, given: float) -> None:
+    outcome = decide(Retry(after=asked), failures=0, limits=Limits(), chance=0.5)
+
+    assert isinstance(outcome, RetryAfter)
+    assert outcome.seconds == given
