@@ -98,13 +98,6 @@ class JobRun:
         await self._jobs.move(job, "verifying")
         return await self._verify()
 
-    async def fail(self, error: str) -> str:
-        """End the job as failed; the state it has then."""
-        try:
-            return await self._end("failed", error)
-        except Fenced:
-            return "fenced"
-
     async def _end(self, state: Any, error: str | None = None) -> str:
         await self._jobs.move(self.job, state, error)
         await self._jobs.record(self.job.id, self._holder, state, error or "")
@@ -373,11 +366,6 @@ class Runner:
         except Fenced as error:
             log.warning("backfill.fenced", job=job.id, error=str(error))
             return "fenced"
-        except (ServerUnavailable, BrokerRefused):
-            raise
-        except Exception as error:  # the edge of a job: its defect must end neither this runner nor the next
-            log.exception("backfill.job_failed", job=job.id)
-            return await run.fail(f"{type(error).__name__}: {error}"[:500])
         finally:
             keeping.cancel()
 
