@@ -7,9 +7,10 @@ from typing import Any
 
 from headwater.broker import provision
 from headwater.database import Tx
-from headwater.delivery import Consumer, Context
+from headwater.delivery import Consumer, Context, Worker
 from headwater.event import Event, Fields
 from headwater.publish import Said
+from headwater.testing import until
 from headwater.testing.controls import GoodSold
 from tests.engine.conftest import Shop
 
@@ -57,6 +58,21 @@ async def settled(shop: Shop) -> bool:
         if lag is None or lag.entries or lag.pending:
             return False
     return True
+
+
+async def applied(shop: Shop, *names: str) -> None:
+    """Wait until these sales, and no others, are written and everything is acknowledged."""
+
+    async def done() -> bool:
+        return await shop.sales() == sorted(names) and await settled(shop)
+
+    await until(done)
+
+
+async def started(shop: Shop, worker: Worker) -> Worker:
+    shop.start(worker)
+    await until(lambda: worker.ready)
+    return worker
 
 
 async def letters(shop: Shop) -> dict[str, str]:
