@@ -47,8 +47,9 @@ BEGIN
     IF TG_OP = 'INSERT' AND TG_NARGS > 0 THEN
         PERFORM headwater.lock_key(TG_TABLE_NAME, to_jsonb(NEW) ->> TG_ARGV[0]);
     END IF;
-    NEW.headwater_version := headwater.next_version();
+    -- The transaction's number first: whoever waits for open transactions must see this one before it draws.
     NEW.headwater_xid := pg_current_xact_id();
+    NEW.headwater_version := headwater.next_version();
     RETURN NEW;
 END $$;
 
