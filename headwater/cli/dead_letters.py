@@ -188,7 +188,8 @@ def discard(
     Exit code 1 when one that was named is not parked.
     """
     if not dry_run:
-        confirmed(f"Discard {len(ids)} dead letters of {app}?", yes=yes)
+        label = invocation.settings.env_label
+        confirmed(f"Discard {len(ids)} dead letters of {app}{f' in {label}' if label else ''}?", yes=yes)
 
     async def work(wiring: Wiring) -> _Chosen:
         chosen = await _choose(wiring, app, ids, None)

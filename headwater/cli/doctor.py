@@ -45,7 +45,8 @@ def command(invocation: Invocation) -> None:
 
 
 def _settings(settings: Settings) -> list[Finding]:
-    found = [ok("settings", f"{len(settings.sources)} set, {settings.environment}")]
+    called = f", {settings.env_label}" if settings.env_label else ""
+    found = [ok("settings", f"{len(settings.sources)} set, {settings.environment}{called}")]
     if settings.redis_url is None:
         found.append(fail("redis", "none is named", "set HEADWATER_REDIS_URL, or use headwater dev"))
     if settings.source_url is None:

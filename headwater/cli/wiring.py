@@ -48,12 +48,16 @@ class Wiring:
     def broker(self) -> Broker:
         """The connection to Redis; made when first asked for."""
         if self._broker is None:
-            url = self.settings.redis_url
-            if url is None:
-                raise SettingsError("no Redis is named", hint="set HEADWATER_REDIS_URL, or use headwater dev")
-            self._broker = Broker(url.reveal(), timeout=self.settings.broker.socket_timeout)
-            self._open.push_async_callback(self._broker.close)
+            self._broker = self._connect("headwater")
         return self._broker
+
+    def _connect(self, name: str) -> Broker:
+        url = self.settings.redis_url
+        if url is None:
+            raise SettingsError("no Redis is named", hint="set HEADWATER_REDIS_URL, or use headwater dev")
+        broker = Broker(url.reveal(), timeout=self.settings.broker.socket_timeout, name=name)
+        self._open.push_async_callback(broker.close)
+        return broker
 
     @property
     def source_url(self) -> str:
@@ -84,13 +88,7 @@ class Wiring:
         return self.sinks
 
     async def _database(self, url: str) -> Database:
-        limits = self.settings.database
-        database = await Database.open(
-            url,
-            size=limits.pool_max,
-            statement_timeout=limits.statement_timeout,
-            lock_timeout=limits.lock_timeout,
-        )
+        database = await Database.open(url, limits=self.settings.database)
         self._open.push_async_callback(database.close)
         return database
 
@@ -112,7 +110,7 @@ class Wiring:
         relay.measure_with(self.metrics)
         return relay
 
-    async def worker(self, app: str, *, broker: Broker | None = None) -> Worker:
+    async def worker(self, app: str) -> Worker:
         """A worker of an application. Raises SettingsError, DeclarationError, DatabaseUnavailable."""
         consumer = self.project.application(app)
         self.app_url(consumer.app)
@@ -129,7 +127,7 @@ class Wiring:
         limits = Limits(kept.max_attempts, kept.backoff_initial, kept.backoff_max)
         worker = Worker(
             consumer,
-            broker or self.reader(),
+            self._connect("headwater-worker"),  # its own: a blocking read holds one for as long as it blocks
             self.sinks[consumer.app],
             self.project.codec,
             self.project.catalogue,
@@ -139,15 +137,6 @@ class Wiring:
         )
         worker.measure_with(self.metrics)
         return worker
-
-    def reader(self) -> Broker:
-        """A connection to Redis of its own: a blocking read holds one for as long as it blocks."""
-        url = self.settings.redis_url
-        if url is None:
-            raise SettingsError("no Redis is named", hint="set HEADWATER_REDIS_URL, or use headwater dev")
-        broker = Broker(url.reveal(), timeout=self.settings.broker.socket_timeout, name="headwater-worker")
-        self._open.push_async_callback(broker.close)
-        return broker
 
     async def ways(self) -> Ways:
         """What backfills work with."""

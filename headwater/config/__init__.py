@@ -1,6 +1,6 @@
 """Settings: frozen structs that check themselves, read once and handed down."""
 
-from headwater.config.describe import Described, describe, env_example, show
+from headwater.config.describe import Described, describe, env_example, section_doc, show
 from headwater.config.load import environment, load
 from headwater.config.settings import (
     AdminSettings,
@@ -35,6 +35,7 @@ __all__ = [
     "environment",
     "load",
     "masked",
+    "section_doc",
     "show",
     "spell",
 ]

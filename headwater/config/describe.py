@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import textwrap
 from typing import Any
 
 import msgspec
 
-from headwater.config.fields import PREFIX
+from headwater.config.fields import PREFIX, sections
 from headwater.config.load import all_fields
 from headwater.config.settings import Settings
 
@@ -56,13 +57,19 @@ def describe() -> tuple[Described, ...]:
     return tuple(found)
 
 
+def section_doc(section: str) -> str:
+    """What the settings of a section are for; empty for those at the top."""
+    return inspect.getdoc(sections(Settings)[section]) or "" if section else ""
+
+
 def env_example() -> str:
     """The text of `.env.example`."""
     lines, section = [_HEAD], ""
     for one in describe():
         if one.section != section:
             section = one.section
-            lines.append(f"# --- {section} " + "-" * (90 - len(section)) + "\n")
+            lines.append(f"# --- {section} " + "-" * (90 - len(section)))
+            lines.append(f"# {section_doc(section)}\n")
         also = f" Also: {', '.join(sorted(one.aliases))}." if one.aliases else ""
         lines.extend(
             textwrap.wrap(f"{one.doc} ({one.type}){also}", 106, initial_indent="# ", subsequent_indent="# ")

@@ -1,6 +1,7 @@
 """Settings of the existing syncs, under the names, units and defaults they have there.
 
-Accepted and checked now; used by the tenant, user and customer syncs.
+Accepted and checked, so that one file of settings can serve both; nothing acts on them yet. The tenant,
+user and customer syncs will.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ _HTTP = ("http", "https")
 
 
 class TenantSyncSettings(Section, frozen=True, kw_only=True):
-    """Used by the tenant sync."""
+    """For the tenant sync. Read and checked; nothing acts on them yet."""
 
     use_temporal: Annotated[
         bool, about("Run the sync of a first login as a Temporal workflow.", seed="USE_TEMPORAL_FOR_AUTH")
@@ -56,7 +57,7 @@ class TenantSyncSettings(Section, frozen=True, kw_only=True):
 
 
 class UserSyncSettings(Section, frozen=True, kw_only=True):
-    """Used by the user sync."""
+    """For the user sync. Read and checked; nothing acts on them yet."""
 
     interval: Annotated[
         float,
@@ -139,7 +140,7 @@ class UserSyncSettings(Section, frozen=True, kw_only=True):
 
 
 class CustomerSyncSettings(Section, frozen=True, kw_only=True):
-    """Used by the customer sync."""
+    """For the customer sync. Read and checked; nothing acts on them yet."""
 
     auth_service_url: Annotated[
         Dsn | None,

@@ -185,7 +185,7 @@ class AdminSettings(Section, frozen=True, kw_only=True):
 
 
 class RetentionSettings(Section, frozen=True, kw_only=True):
-    """How long things are kept."""
+    """How long things are to be kept. Read and checked; nothing is removed yet."""
 
     streams: Annotated[
         float,
@@ -260,7 +260,7 @@ class Settings(Section, frozen=True, kw_only=True):
         about("production: admin keys of your own are required, and doctor fails where it else warns."),
     ] = "development"
     env_label: Annotated[
-        str, about("How people call this installation; shown wherever it could be mixed up.")
+        str, about("How people call this installation; named by doctor, and in questions.")
     ] = ""
     embedded: Annotated[
         Literal["auto", "system", "bundled", "off"],

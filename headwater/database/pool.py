@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
+from headwater.config import DatabaseSettings
 from headwater.errors import DatabaseUnavailable
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ _GONE = (
     OSError,
     TimeoutError,
 )
+_NO_CONNECTION = (*_GONE, asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
 
 
 def is_unfit(error: BaseException) -> bool:
@@ -59,50 +62,50 @@ async def connect(
         return await asyncpg.connect(
             url, timeout=timeout, command_timeout=command_timeout, server_settings=settings
         )
-    except (*_GONE, asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
+    except _NO_CONNECTION as error:
         raise DatabaseUnavailable(f"no connection to Postgres ({error})") from error
 
 
 class Database:
     """A pool of connections to one database."""
 
-    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], url: str) -> None:
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], url: str, *, acquire_timeout: float) -> None:
         self._pool = pool
+        self._acquire_timeout = acquire_timeout
         self.url = url
 
     @classmethod
-    async def open(
-        cls, url: str, *, size: int = 4, statement_timeout: float = 60.0, lock_timeout: float = 10.0
-    ) -> Database:
-        """Connect at least once, so that a wrong address is known at start. Raises DatabaseUnavailable."""
-        limits = {
+    async def open(cls, url: str, *, size: int = 4, limits: DatabaseSettings | None = None) -> Database:
+        """Connect at least once, so that a wrong address is known at start. Raises DatabaseUnavailable.
+
+        `limits` says everything; without it, `size` is the most connections and the rest as in the settings.
+        """
+        limits = limits or DatabaseSettings(pool_max=size)
+        settings = {
             "application_name": "headwater",
-            "statement_timeout": str(int(statement_timeout * 1000)),
-            "lock_timeout": str(int(lock_timeout * 1000)),
-            "idle_in_transaction_session_timeout": str(int(statement_timeout * 1000)),
+            "statement_timeout": _milliseconds(limits.statement_timeout),
+            "lock_timeout": _milliseconds(limits.lock_timeout),
+            "idle_in_transaction_session_timeout": _milliseconds(limits.idle_in_transaction),
         }
         try:
             pool = await asyncpg.create_pool(
                 url,
-                min_size=1,
-                max_size=size,
-                server_settings=limits,
-                timeout=10.0,
-                command_timeout=statement_timeout,
+                min_size=limits.pool_min,
+                max_size=limits.pool_max,
+                server_settings=settings,
+                timeout=limits.connect_timeout,
+                command_timeout=limits.statement_timeout or None,  # 0 is no limit, which asyncpg spells None
             )
-        except (
-            *_GONE,
-            asyncpg.InvalidAuthorizationSpecificationError,
-            asyncpg.InvalidCatalogNameError,
-        ) as error:
+            async with pool.acquire():  # also where no connection is kept open
+                return cls(pool, url, acquire_timeout=limits.acquire_timeout)
+        except _NO_CONNECTION as error:
             raise DatabaseUnavailable(f"no connection to Postgres ({error})") from error
-        return cls(pool, url)
 
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """A connection from the pool. Raises DatabaseUnavailable when none comes free in ten seconds."""
+        """A connection from the pool. Raises DatabaseUnavailable when none comes free in time."""
         try:
-            connection = await self._pool.acquire(timeout=10.0)
+            connection = await self._pool.acquire(timeout=self._acquire_timeout)
         except _GONE as error:
             raise DatabaseUnavailable(
                 f"no connection to Postgres ({error or type(error).__name__})"
@@ -151,3 +154,7 @@ class Database:
             await asyncio.wait_for(self._pool.close(), 5.0)
         except TimeoutError:
             self._pool.terminate()
+
+
+def _milliseconds(seconds: float) -> str:
+    return str(math.ceil(seconds * 1000))  # upwards: 0 would be no limit

@@ -79,6 +79,7 @@ def settings_page() -> str:
                 "",
                 f"## {title}",
                 "",
+                *([config.section_doc(section), ""] if section else []),
                 "| variable | default | accepts | meaning |",
                 "| --- | --- | --- | --- |",
             ]
