@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from headwater.broker import Broker
     from headwater.database import Database, Tx
+    from headwater.database.attach import Attached
     from headwater.delivery import Consumer, Context, Limits, Pace, Worker
     from headwater.errors import (
+        BrokerRefused,
         BrokerUnavailable,
         DatabaseUnavailable,
         DeclarationError,
         EventError,
+        GroupMissing,
         HeadwaterError,
         JobRefused,
         Reject,
@@ -36,29 +39,42 @@ if TYPE_CHECKING:
         Relay,
         Said,
     )
-    from headwater.replay import Backfill, History, Runner, Ways
+    from headwater.replay import Backfill, History, Job, Mirrored, Runner, Ways
+    from headwater.telemetry import Metrics
     from headwater.topology import Catalogue, Group, Stream
 
 _HOMES = {
     "headwater.broker": ("Broker",),
     "headwater.database": ("Database", "Tx"),
+    "headwater.database.attach": ("Attached",),
     "headwater.delivery": ("Consumer", "Context", "Limits", "Pace", "Worker"),
     "headwater.errors": (
-        *("BrokerUnavailable", "DatabaseUnavailable", "DeclarationError", "EventError", "HeadwaterError"),
-        *("JobRefused", "Reject", "Retry", "ServerUnavailable", "SettingsError"),
+        *("BrokerRefused", "BrokerUnavailable", "DatabaseUnavailable", "DeclarationError", "EventError"),
+        *(
+            "GroupMissing",
+            "HeadwaterError",
+            "JobRefused",
+            "Reject",
+            "Retry",
+            "ServerUnavailable",
+            "SettingsError",
+        ),
     ),
     "headwater.event": ("Codec", "Envelope", "Event", "Registry", "Subject"),
     "headwater.publish": (
         *("DirectProducer", "Enablement", "Outcome", "Outgoing", "Producer", "Receipt", "Relay", "Said"),
     ),
-    "headwater.replay": ("Backfill", "History", "Runner", "Ways"),
+    "headwater.replay": ("Backfill", "History", "Job", "Mirrored", "Runner", "Ways"),
+    "headwater.telemetry": ("Metrics",),
     "headwater.topology": ("Catalogue", "Group", "Stream"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "Attached",
     "Backfill",
     "Broker",
+    "BrokerRefused",
     "BrokerUnavailable",
     "Catalogue",
     "Codec",
@@ -73,10 +89,14 @@ __all__ = [
     "Event",
     "EventError",
     "Group",
+    "GroupMissing",
     "HeadwaterError",
     "History",
+    "Job",
     "JobRefused",
     "Limits",
+    "Metrics",
+    "Mirrored",
     "Outcome",
     "Outgoing",
     "Pace",
