@@ -11,9 +11,9 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def stamp(instant: datetime) -> str:
-    """An instant as it stands on the wire: ISO 8601, milliseconds, `Z`."""
-    return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def stamp(instant: datetime, *, precision: str = "milliseconds") -> str:
+    """An instant as it stands on the wire: ISO 8601 in UTC, `Z` at its end; `auto` keeps every digit."""
+    return instant.astimezone(UTC).isoformat(timespec=precision).replace("+00:00", "Z")
 
 
 _second = (-1, "")

@@ -1,4 +1,4 @@
-"""Every error headwater raises on purpose.
+"""The errors that headwater raises on purpose and that more than one floor knows.
 
     HeadwaterError
     ├── SettingsError            settings are wrong: exit code 2

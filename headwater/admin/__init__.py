@@ -4,13 +4,14 @@ from headwater.admin.app import admin_application
 from headwater.admin.auth import KeyRing, Principal, issue, policy, principal, require
 from headwater.admin.body import read_json, reply
 from headwater.admin.problem import Problem
-from headwater.admin.server import run_admin
+from headwater.admin.server import is_loopback, run_admin
 
 __all__ = [
     "KeyRing",
     "Principal",
     "Problem",
     "admin_application",
+    "is_loopback",
     "issue",
     "policy",
     "principal",

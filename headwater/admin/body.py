@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
@@ -14,6 +14,7 @@ from aiohttp import ClientPayloadError, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from headwater.admin.problem import Problem
+from headwater.clock import stamp
 from headwater.config import AdminSettings
 
 Body = TypeVar("Body")
@@ -79,7 +80,7 @@ def reply(data: Any, status: int = 200) -> web.Response:
 
 def _builtin(value: Any) -> Any:
     if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        return stamp(value, precision="auto")
     if isinstance(value, msgspec.Struct):
         return msgspec.to_builtins(value, builtin_types=(datetime,))
     return str(value)

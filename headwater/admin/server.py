@@ -34,7 +34,7 @@ async def run_admin(app: web.Application, host: str, port: int) -> AsyncIterator
     Raises SettingsError: the address is not a loopback one and no key is configured, or it is taken.
     """
     limits = app[LIMITS]
-    if not has_keys(app) and not _loopback(host):
+    if not has_keys(app) and not is_loopback(host):
         raise SettingsError(
             f"the admin interface would be open to everyone on {host}",
             hint="set HEADWATER_ADMIN_KEYS, or HEADWATER_ADMIN_HOST=127.0.0.1",
@@ -61,7 +61,8 @@ async def run_admin(app: web.Application, host: str, port: int) -> AsyncIterator
         log.info("admin.stopped")
 
 
-def _loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach what listens on a host."""
     if host == "localhost":
         return True
     try:

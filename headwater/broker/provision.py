@@ -38,7 +38,9 @@ class Lag(NamedTuple):
 
 
 ALIVE_WITHIN = 15.0
+"""Seconds of silence after which a consumer counts as gone."""
 COUNT_BOUND = 10_000
+"""Entries that are counted one by one where Redis can not tell the lag."""
 
 
 def plan(catalogue: Catalogue, found: dict[str, set[str] | None]) -> list[Drift]:
@@ -92,6 +94,10 @@ async def lag(broker: Broker, stream: str, group: str, *, now_ms: float) -> Lag 
     elif not first:
         entries = 0  # Redis's own figure can stay above zero after a trim when nothing is left to read
     age = max(0.0, (now_ms - int(first[0].id.partition("-")[0])) / 1000) if first else 0.0
+    return Lag(stream, group, entries, exact, state.pending, age, await living(broker, stream, group))
+
+
+async def living(broker: Broker, stream: str, group: str) -> int:
+    """How many consumers of the group asked for entries of the stream within `ALIVE_WITHIN` seconds."""
     consumers = await broker.consumers(stream, group)
-    living = sum(one.idle < ALIVE_WITHIN and one.name != RELEASED for one in consumers)
-    return Lag(stream, group, entries, exact, state.pending, age, living)
+    return sum(one.idle < ALIVE_WITHIN and one.name != RELEASED for one in consumers)

@@ -9,13 +9,13 @@ from typing import Any, TypeVar
 
 import click
 
-from headwater.admin import KeyRing, admin_application, issue, run_admin
+from headwater.admin import KeyRing, admin_application, is_loopback, issue, run_admin
+from headwater.cli.connected import opened
 from headwater.cli.health import server_checks
 from headwater.cli.invocation import Invocation
 from headwater.cli.loops import Loops
-from headwater.cli.project import find
 from headwater.cli.readings import Sampler
-from headwater.cli.wiring import Wiring, wired
+from headwater.cli.wiring import Wiring
 from headwater.config import AdminKey
 from headwater.errors import SettingsError
 
@@ -57,8 +57,7 @@ def serve(invocation: Invocation, host: str | None, port: int | None, no_runner:
     keys = _keys(invocation)
 
     async def work(stop: asyncio.Event) -> None:
-        project = find(invocation.project_dir, prefix=invocation.settings.key_prefix)
-        async with wired(project, invocation.settings) as wiring:
+        async with opened(invocation) as wiring:
             await _serve(invocation, wiring, keys, stop, runs=not no_runner)
 
     invocation.serve(work)
@@ -76,7 +75,7 @@ def _keys(invocation: Invocation) -> KeyRing:
         return KeyRing(settings.admin.keys)
     if production:
         raise SettingsError("no admin key is configured", hint="make one: headwater admin key NAME")
-    if settings.admin.host not in {"127.0.0.1", "::1", "localhost"}:
+    if not is_loopback(settings.admin.host):
         raise SettingsError(
             f"the admin interface would be open on {settings.admin.host} without a key of yours",
             hint="make one: headwater admin key NAME",

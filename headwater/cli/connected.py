@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
 from headwater.cli.invocation import Invocation
@@ -14,11 +15,18 @@ T = TypeVar("T")
 
 def connected(invocation: Invocation, work: Callable[[Wiring], Awaitable[T]]) -> T:
     """What `work` gives; every connection is closed behind it. Raises what loading and work raise."""
-    settings = invocation.settings
 
     async def run() -> T:
-        project = find(invocation.project_dir, prefix=settings.key_prefix)
-        async with wired(project, settings) as wiring:
+        async with opened(invocation) as wiring:
             return await work(wiring)
 
     return invocation.run(run())
+
+
+@contextlib.asynccontextmanager
+async def opened(invocation: Invocation) -> AsyncIterator[Wiring]:
+    """The project's wiring under the settings in force, closed at the end. Raises what loading raises."""
+    settings = invocation.settings
+    project = find(invocation.project_dir, prefix=settings.key_prefix)
+    async with wired(project, settings) as wiring:
+        yield wiring

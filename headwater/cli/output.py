@@ -12,11 +12,13 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 import click
+
+from headwater import clock
 
 _QUIET_PROGRESS = 10.0
 
@@ -78,7 +80,7 @@ def cell(value: Any) -> str:
 
 def utc(value: datetime) -> str:
     """ISO 8601 in UTC, `Z` at its end."""
-    return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return clock.stamp(value, precision="auto")
 
 
 @dataclass

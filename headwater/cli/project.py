@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from headwater.database.attach import Attached
 from headwater.delivery import Consumer
 from headwater.errors import DeclarationError
 from headwater.event import Codec, Registry
 from headwater.publish import Producer
+from headwater.publish.outgoing import Respell
 from headwater.replay import Backfill, History, Mirrored
 from headwater.topology import Catalogue
 
@@ -34,9 +36,9 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     registry: Registry
     codec: Codec
     catalogue: Catalogue
-    respell: Any
+    respell: Respell
     enablement: str
-    attached: tuple[Any, ...]
+    attached: tuple[Attached, ...]
     wrapper_schema: str
     applications: Mapping[str, Consumer]
     migrations: Mapping[str, Path]
@@ -109,12 +111,19 @@ def _load(directory: Path, name: str) -> ModuleType:
 
 
 def check(project: Project) -> None:
-    """Every event has a stream, every group a consumer and the reverse. Raises DeclarationError."""
+    """Every event has a stream, every group a consumer of the same names, and the reverse.
+
+    Raises DeclarationError.
+    """
     for event in project.registry:
         project.catalogue.stream(event.type)
-    for app in project.catalogue.groups:
+    for app, group in project.catalogue.groups.items():
         if app not in project.applications:
             raise DeclarationError(f"the group of {app!r} has no consumer")
+        if project.applications[app].names != {app, *group.aliases}:
+            raise DeclarationError(
+                f"group and consumer of {app!r} have different aliases", hint="declare the same ones in both"
+            )
     unread = [app for app in project.applications if app not in project.catalogue.groups]
     if unread:
         raise DeclarationError(f"consumers without a group: {', '.join(unread)}")

@@ -184,7 +184,8 @@ async def _direct_producer(wiring: Wiring, source: str) -> DirectProducer:
             hint="set HEADWATER_SOURCE_URL",
         )
 
-    return DirectProducer(wiring.outgoing, wiring.broker, enabled=enabled, source=source)
+    realm = wiring.settings.realm
+    return DirectProducer(wiring.outgoing, wiring.broker, enabled=enabled, source=source, realm=realm)
 
 
 class _RolledBack(Exception):
@@ -194,7 +195,7 @@ class _RolledBack(Exception):
 async def _preview(invocation: Invocation, wiring: Wiring, wish: _Wish, *, outbox: bool) -> int:
     said = await _tried(wiring, wish) if outbox else await _versioned(wiring, wish)
     try:
-        envelope = said.envelope(wish.source)
+        envelope = said.envelope(wish.source, realm=wiring.settings.realm)
     except EventError as error:
         raise _hinted(error) from error
     enabled: set[str] = set()

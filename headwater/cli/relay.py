@@ -6,12 +6,12 @@ import asyncio
 
 import click
 
+from headwater.cli.connected import opened
 from headwater.cli.health import health_server, relay_checks
 from headwater.cli.invocation import Invocation
 from headwater.cli.loops import Loops
-from headwater.cli.project import find
 from headwater.cli.readings import Sampler, backlog
-from headwater.cli.wiring import Wiring, wired
+from headwater.cli.wiring import Wiring
 from headwater.publish import Relay
 
 _LOOK = 0.05
@@ -33,8 +33,7 @@ def command(invocation: Invocation, once: bool, health_port: int | None) -> None
     moved: list[int] = []
 
     async def work(stop: asyncio.Event) -> None:
-        project = find(invocation.project_dir, prefix=invocation.settings.key_prefix)
-        async with wired(project, invocation.settings) as wiring:
+        async with opened(invocation) as wiring:
             relay = wiring.relay()
             await _run(wiring, relay, stop, once=once, port=health_port)
             moved.append(relay.moved)

@@ -7,12 +7,12 @@ import asyncio
 import click
 
 from headwater.broker import provision
+from headwater.cli.connected import opened
 from headwater.cli.health import health_server, worker_checks
 from headwater.cli.invocation import Invocation
 from headwater.cli.loops import Loops
-from headwater.cli.project import find
 from headwater.cli.readings import Sampler
-from headwater.cli.wiring import Wiring, wired
+from headwater.cli.wiring import Wiring
 from headwater.delivery import Limits, Worker, letters
 from headwater.delivery.applier import Applier
 
@@ -48,9 +48,8 @@ def command(
     workers: list[Worker] = []
 
     async def work(stop: asyncio.Event) -> None:
-        project = find(invocation.project_dir, prefix=invocation.settings.key_prefix)
-        async with wired(project, invocation.settings) as wiring:
-            wanted = dict.fromkeys(project.application(app).app for app in apps)
+        async with opened(invocation) as wiring:
+            wanted = dict.fromkeys(wiring.project.application(app).app for app in apps)
             workers.extend([await wiring.worker(app) for app in wanted])
             await _run(wiring, workers, stop, once=once, port=health_port)
 

@@ -34,15 +34,23 @@ class Context(msgspec.Struct, frozen=True):
 
     tenant: str
     key: str
+    """Which thing of the event's subject this is about."""
     version: int | None
+    """The source row's; None for log events."""
     event_id: str
+    """The same whenever the same fact is said."""
     historical: bool
+    """Whether a backfill said it."""
     target: str
+    """The application it is for; `*` for every one."""
     source: str
+    """The service that said it."""
     correlation: str
     time: str
+    """When it was said: ISO 8601 with zone, empty when an older producer gave none. Never an order."""
     stream: str
     entry: str
+    """Its id in the stream."""
 
 
 class Handler(Protocol):

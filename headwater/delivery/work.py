@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from headwater.delivery.consumer import Consumer, Function, Upsert
+from headwater.delivery.consumer import Consumer, Function
 from headwater.errors import EventError
 from headwater.event import Codec, Envelope, Fields
 from headwater.event.codec import headers
@@ -97,6 +97,3 @@ def by_step(work: Iterable[Work], consumer: Consumer) -> dict[int, list[Work]]:
         for place in consumer.steps_of(one.envelope.type):
             found.setdefault(place, []).append(one)
     return dict(sorted(found.items()))
-
-
-__all__ = ["Delivery", "Sorted", "Upsert", "Work", "by_step", "for_function", "for_upsert", "sort_out"]

@@ -1,7 +1,7 @@
 """What people ask of historical sync: start, dry run, cancel, and whether one is needed at all.
 
-`needed` is false only after a clean comparison that is newer than the last sign of a loss; what is
-not known is called unknown, never guessed.
+`needed` is false only when a comparison made now found no difference; what is not known is called
+unknown, never guessed.
 """
 
 from __future__ import annotations

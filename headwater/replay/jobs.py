@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from headwater.broker import EntryId
 from headwater.database import Connection, Database, Row, load
 from headwater.errors import HeadwaterError, JobRefused
 
@@ -85,13 +86,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         last: dict[str, str] = {}
         for part in self.parts:
             for stream, entry in part.appended.items():
-                last[stream] = max(last.get(stream, "0-0"), entry, key=_order)
+                last[stream] = max(last.get(stream, "0-0"), entry, key=EntryId.parse)
         return last
-
-
-def _order(entry: str) -> tuple[int, int]:
-    head, _, tail = entry.partition("-")
-    return int(head), int(tail or 0)
 
 
 def _part(row: Row) -> Part:

@@ -43,23 +43,20 @@ class Window:
 
     async def wait_for(
         self, streams: Iterable[str], entries: int, keep: Callable[[], Awaitable[None]]
-    ) -> float:
-        """Wait until `entries` fit on each stream; the seconds waited. `keep` runs meanwhile, may raise."""
-        begun = time.monotonic()
-        kept = begun
+    ) -> None:
+        """Wait until `entries` fit on each stream; `keep` runs once a second meanwhile, and may raise."""
+        kept = time.monotonic()
         for stream in streams:
             while await self.room(stream) < min(entries, self.size):
                 await asyncio.sleep(PAUSE)
                 if time.monotonic() - kept > 1.0:
                     await keep()
                     kept = time.monotonic()
-        return time.monotonic() - begun
 
     async def _living(self, stream: str, group: str) -> bool:
         known = self._alive.get((stream, group))
         if known is not None and known[0] > time.monotonic():
             return known[1]
-        consumers = await self._broker.consumers(stream, group)
-        alive = any(one.idle < provision.ALIVE_WITHIN and one.name != "released" for one in consumers)
+        alive = await provision.living(self._broker, stream, group) > 0
         self._alive[stream, group] = (time.monotonic() + REFRESH, alive)
         return alive

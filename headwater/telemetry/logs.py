@@ -22,6 +22,7 @@ from typing import Any, TextIO, cast
 import orjson
 import structlog
 
+from headwater.clock import stamp
 from headwater.config import LogSettings, Secret, masked
 from headwater.telemetry.context import correlation
 
@@ -117,8 +118,8 @@ def _to_record(_: Any, __: str, fields: Fields) -> tuple[tuple[Line], dict[str, 
 
 def _spread(_: Any, level: str, fields: Fields) -> Fields:
     record = cast("logging.LogRecord", fields["_record"])
-    when = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-    line: Fields = {"at": when.replace("+00:00", "Z"), "level": level, "event": fields["event"]}
+    when = stamp(datetime.fromtimestamp(record.created, UTC))
+    line: Fields = {"at": when, "level": level, "event": fields["event"]}
     if isinstance(record.msg, Line):
         line.update({"event": record.msg.event, **record.msg.fields})
     line.setdefault("logger", record.name)
