@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 
 from tenacity import AsyncRetrying, RetryCallState, RetryError, retry_if_exception_type
@@ -10,6 +11,12 @@ from tenacity.wait import wait_random_exponential
 
 FIRST, LONGEST = 0.1, 5.0
 """Bounds of the first and the longest pause in seconds; random below, so that many do not come at once."""
+
+
+def backoff(failures: int) -> float:
+    """Seconds to wait after so many failures in a row: doubling up to `LONGEST`, less a random part."""
+    # Bounded before it is raised: an outage of an hour has failures enough to overflow a float.
+    return min(LONGEST, FIRST * 2.0 ** min(failures, 10)) * random.uniform(0.5, 1.0)  # noqa: S311  # jitter
 
 
 async def pause(stopping: asyncio.Event, seconds: float) -> bool:

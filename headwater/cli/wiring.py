@@ -150,6 +150,7 @@ class Wiring:
             chunk=self.settings.backfill.chunk,
             window=self.settings.backfill.window,
             settle=self.settings.backfill.settle_after_toggle,
+            realm=self.settings.realm,
         )
 
     async def runner(self) -> Runner:

@@ -8,7 +8,6 @@ every consumer drops. Any number of relays may run: one holds the lock, the othe
 from __future__ import annotations
 
 import asyncio
-import random
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -21,7 +20,7 @@ from headwater.database import Connection, Row, connect, is_unavailable, load
 from headwater.errors import BrokerRefused, BrokerUnavailable, EventError, HeadwaterError, ServerUnavailable
 from headwater.event import Envelope, Fields
 from headwater.event.codec import explained
-from headwater.patience import pause
+from headwater.patience import backoff, pause
 from headwater.publish.outgoing import Outgoing, gather
 from headwater.telemetry import Metrics
 
@@ -55,6 +54,7 @@ class Relay:
         self._stopping = asyncio.Event()
         self._metrics: Metrics | None = None
         self._after = 0
+        self._failures = 0
         self.leading = False
         self.moved = 0
         self.last_error = ""
@@ -73,17 +73,15 @@ class Relay:
 
         `poll`: seconds between looks when no doorbell rings, and between tries to become the leader.
         """
-        failures = 0
         while not self._stopping.is_set():
             try:
                 await self._session(poll)
-                failures = 0
             except (ServerUnavailable, BrokerRefused) as error:
-                failures += 1
+                self._failures += 1
                 if self._metrics:
                     self._metrics.relay_failed()
                 self.last_error = str(error)
-                seconds = min(5.0, 0.1 * 2**failures) * random.uniform(0.5, 1.0)  # noqa: S311  # jitter
+                seconds = backoff(self._failures)
                 log.warning("relay.waiting", error=str(error), seconds=round(seconds, 2))
                 # Never for the doorbell: it may still be set from before the outage.
                 await pause(self._stopping, seconds)
@@ -125,6 +123,7 @@ class Relay:
             moved = await self.move(connection)
             self.moved += moved.entries
             self._measure(moved)
+            self._failures = 0  # in a row: an outage of last week does not lengthen the waits of this one
             self.last_error = ""
             if moved.rows < self._batch:
                 await self._wait(poll)

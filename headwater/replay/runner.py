@@ -20,7 +20,7 @@ from headwater.broker import Broker, EntryId, provision
 from headwater.database import Database, Row, load
 from headwater.errors import BrokerRefused, EventError, HeadwaterError, ServerUnavailable
 from headwater.event import Event, Fields
-from headwater.publish import Outgoing, Said
+from headwater.publish import REALM, Outgoing, Said
 from headwater.replay.backfill import Backfill
 from headwater.replay.digest import Comparer, Comparison, Differences, Mirrored
 from headwater.replay.jobs import DETAILS, LEASE, Cancelled, Fenced, Job, Jobs, Part, Step
@@ -45,6 +45,9 @@ class Ways(msgspec.Struct, frozen=True, kw_only=True):
     settle: float = 1.0
     """Seconds between enabling an application and the first read, for direct producers' memory of it."""
     service: str = "backfill"
+    """Who speaks, as it stands in the envelopes."""
+    realm: str = REALM
+    """Stands where a tenant would, for subjects that belong to none."""
 
     def backfill(self, subject: str) -> Backfill:
         """The backfill of a subject. Raises HeadwaterError."""
@@ -174,7 +177,8 @@ class JobRun:
     def _entries(self, event: Event, version: int | None) -> list[tuple[str, Fields]]:
         job = self.job
         said = Said(event, job.tenant, version, correlation=f"sync-{job.tenant}-{job.id}")
-        envelope = said.envelope(self._ways.service, target=job.app, job=job.id)
+        ways = self._ways
+        envelope = said.envelope(ways.service, realm=ways.realm, target=job.app, job=job.id)
         return self._ways.outgoing.entries(envelope, ())
 
     async def _append(self, appends: list[tuple[str, Fields]]) -> dict[str, str]:
