@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
-from typing import Any
+from typing import Required, TypedDict, Unpack
 
 import msgspec
 
@@ -28,7 +28,7 @@ from headwater.delivery.settler import Settler
 from headwater.delivery.work import Delivery
 from headwater.errors import BrokerRefused, BrokerUnavailable, DatabaseUnavailable, GroupMissing
 from headwater.event import Codec
-from headwater.patience import FIRST, LONGEST, pause, until_it_works
+from headwater.patience import backoff, pause, until_it_works
 from headwater.telemetry import Metrics
 from headwater.topology import Catalogue
 
@@ -54,6 +54,15 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     """Longest time to finish what is in hand after a stop."""
 
 
+class Manner(TypedDict, total=False):
+    """How one worker goes about it."""
+
+    name: Required[str]
+    """Its consumer name in Redis: one for each process, kept over restarts."""
+    pace: Pace
+    limits: Limits
+
+
 class Worker:
     """Runs one application's consumer."""
 
@@ -64,19 +73,19 @@ class Worker:
         database: Database,
         codec: Codec,
         catalogue: Catalogue,
-        **settings: Any,
+        **manner: Unpack[Manner],
     ) -> None:
-        """`settings`: name, the consumer name in Redis; pace; limits."""
+        """`manner`: the worker's `name`, and its `pace` and `limits` where the defaults do not do."""
         self.consumer = consumer
         self.group = catalogue.group(consumer.app).name
         self.streams = catalogue.keys_of(consumer.app)
-        self.name: str = settings["name"]
-        self.pace: Pace = settings.get("pace") or Pace()
+        self.name = manner["name"]
+        self.pace = manner.get("pace") or Pace()
         self._broker = broker
         self._database = database
         self._hand = Hand()
         self._settler = Settler(database, broker, codec, self.group, self._hand)
-        limits = settings.get("limits") or Limits()
+        limits = manner.get("limits") or Limits()
         self._appliers = [
             Applier(database, consumer, name=f"{self.name}/{slot}", limits=limits)
             for slot in range(self.pace.transactions)
@@ -150,7 +159,7 @@ class Worker:
         log.warning("worker.waiting", app=self.consumer.app, error=str(error), seconds=round(seconds, 2))
 
     async def _back_off(self, error: Exception, tries: int) -> None:
-        seconds = min(LONGEST, FIRST * 2.0 ** min(tries, 10)) * random.uniform(0.5, 1.0)  # noqa: S311
+        seconds = backoff(tries)
         self._report(error, seconds)
         await pause(self._stopping, seconds)
 
