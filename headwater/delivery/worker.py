@@ -337,13 +337,11 @@ class Worker:
     async def _drain(self, loops: list[asyncio.Task[None]]) -> None:
         """The order is the promise: take nothing new, finish what is in hand, give the rest away."""
         reading, *others = loops
-        try:
-            await self._broker.unblock()
-        except (BrokerUnavailable, BrokerRefused) as error:
-            log.debug("worker.unblock_failed", error=str(error))
+        unblocking = asyncio.create_task(self._unblock(reading), name="unblock")
         heartbeat = next(task for task in others if task.get_name() == "heartbeat")
         finishing = {reading, *(task for task in others if task is not heartbeat)}
         await asyncio.wait({*finishing, *self._tasks}, timeout=self.pace.drain)
+        unblocking.cancel()
         if self._tasks:
             # Started by the last read while we waited: they get what is left of a second.
             await asyncio.wait(self._tasks, timeout=1.0)
@@ -352,6 +350,15 @@ class Worker:
         await asyncio.gather(*loops, *self._tasks, return_exceptions=True)
         await self._release()
         log.info("worker.stopped", app=self.consumer.app, consumer=self.name, **self.statistics())
+
+    async def _unblock(self, reading: asyncio.Task[None]) -> None:
+        """Let a blocked read return; asked again until it did, because it may not have been blocked yet."""
+        try:
+            while not reading.done():
+                await self._broker.unblock()
+                await asyncio.wait({reading}, timeout=0.05)
+        except (BrokerUnavailable, BrokerRefused) as error:
+            log.debug("worker.unblock_failed", error=str(error))
 
     async def _release(self) -> None:
         try:

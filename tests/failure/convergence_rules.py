@@ -112,7 +112,8 @@ def delivered(chance: Random, recorded: Sequence[Work]) -> list[Batch]:
     batches = []
     while ordered:
         size = chance.randint(1, 40)
-        batches.append(Batch(ordered[:size], chance.random() < 0.2, chance.randint(0, 10)))
+        # Every third dies, whatever the seed: deaths that depend on chance would now and then be too few.
+        batches.append(Batch(ordered[:size], len(batches) % 3 == 1, chance.randint(0, 10)))
         del ordered[:size]
     return batches
 

@@ -15,6 +15,7 @@ from random import Random
 
 from headwater.broker import Broker
 from headwater.event import Fields
+from headwater.testing import until
 
 CHILD = Path(__file__).with_name("convergence_child.py")
 PLACES = {
@@ -88,6 +89,18 @@ class Storm:
         process = self._running[name or self._chance.choice(PROCESSES)]
         if process.returncode is None:
             process.kill()
+
+    async def all_died(self, times: int = 2) -> None:
+        """Go on killing until every role died so often: on a busy machine chance alone may pass one by."""
+        for name in PROCESSES:
+            role = name.partition("-")[0]
+            await until(lambda name=name, role=role: self._died(name, role, times), within=30.0, every=0.2)
+
+    def _died(self, name: str, role: str, times: int) -> bool:
+        self.check()
+        if self.kills[role] < times:
+            self.kill(name)
+        return self.kills[role] >= times
 
     def subside(self) -> None:
         """Kill the relay and the workers once more; who starts from now on is left alone."""

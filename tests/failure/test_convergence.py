@@ -84,10 +84,12 @@ async def test_every_history_converges_while_processes_are_killed_and_entries_co
     echoes = [Echo(chance, shop.broker, key) for key in shop.catalogue.keys_of(APP)]
 
     await happen(interleaved(chance, histories(chance, HISTORIES)), wrapper, storm, echoes)
+    await storm.all_died()
     storm.subside()
     await until(lambda: at_rest(shop, storm), within=40.0, every=0.1)
 
-    assert not await disagreement(shop.source, shop.sink)
+    jobs = await shop.source.fetch("SELECT state, error, count(*) FROM headwater.job GROUP BY 1, 2")
+    assert not await disagreement(shop.source, shop.sink), [dict(row) for row in jobs]
     assert await shop.sales() == sorted(wrapper.sold)
     for table in ("dead_letter", "failure", "gap"):
         assert await shop.sink.fetchval(f"SELECT count(*) FROM headwater.{table}") == 0, table
