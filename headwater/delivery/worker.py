@@ -127,8 +127,7 @@ class Worker:
 
     async def run(self) -> None:
         """Consume until `stop()` or a cancel. Raises DeclarationError for tables that do not fit."""
-        waiting = (BrokerUnavailable, DatabaseUnavailable, TablesUnfit)
-        await until_it_works(self._open, self._stopping, failures=waiting, report=self._report)
+        await until_it_works(self._open, self._stopping, failures=_TROUBLES, report=self._report)
         for applier in self._appliers:
             self._free.put_nowait(applier)
         log.info("worker.started", app=self.consumer.app, consumer=self.name, streams=len(self.streams))

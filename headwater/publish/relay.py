@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import asyncpg
 import msgspec
 
 from headwater import failpoints, telemetry
@@ -156,7 +157,7 @@ class Relay:
         if not rows:
             return Moved(0, 0, 0)
         # Asked after the rows were seen: who is not enabled yet will read them as history.
-        enabled = gather(await connection.fetch(self._enablement, list({row["tenant"] for row in rows})))
+        enabled = await self._enabled(connection, {row["tenant"] for row in rows})
         appends: list[list[tuple[str, Fields]]] = []
         errors: dict[int, str] = {}
         for row in rows:
@@ -168,6 +169,19 @@ class Relay:
                 appends.append([])
         await self._quarantine(connection, errors)
         return await self._append(connection, rows, appends, errors)
+
+    async def _enabled(self, connection: Connection, tenants: set[str]) -> dict[str, set[str]]:
+        try:
+            return gather(await connection.fetch(self._enablement, list(tenants)))
+        except asyncpg.DataError:
+            if len(tenants) == 1:  # the project's query can not take this tenant: it has nothing enabled
+                log.warning("relay.tenant_unfit")
+                return {}
+        # One tenant that the query can not take must not keep the others waiting: ask for each alone.
+        found: dict[str, set[str]] = {}
+        for tenant in tenants:
+            found |= await self._enabled(connection, {tenant})
+        return found
 
     async def _append(
         self,

@@ -268,3 +268,17 @@ async def test_an_outbox_row_from_outside_the_calendar_does_not_end_the_relay(sh
     await has(shop, ["s0", "s1", "s2", "s3", "usual"])
     usual = (await shop.broker.range(shop.key("sales"), count=1000))[-1].fields or {}
     assert re.fullmatch(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", usual[b"timestamp"])
+
+
+async def test_a_tenant_that_the_enablement_query_can_not_take_does_not_keep_the_others(shop: Shop) -> None:
+    """Another language wrote a tenant that is no UUID; the shop's query casts it."""
+    await shop.enable()
+    async with shop.source.transaction() as tx:
+        event = controls.GoodChanged(good_id=str(uuid.uuid4()), name="tea")
+        await shop.producer.publish(tx, event, tenant="no uuid", version=1)
+    good = await shop.put("coffee")
+
+    shop.start(shop.relay())
+
+    assert await has(shop, [good], "shelf:goods") == [good]
+    assert await until(lambda: all_moved(shop))
