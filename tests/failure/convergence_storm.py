@@ -23,6 +23,8 @@ PLACES = {
     "relay": ("relay.appended", "relay.marked"),
     "runner": ("backfill.appended", "backfill.checkpointed"),
 }
+FIRST = {"worker": "worker.applied=2", "relay": "relay.appended=2", "runner": "backfill.appended"}
+"""How each process dies first, so that what must be broken off is, whatever chance does later."""
 PROCESSES = ("worker-1", "worker-2", "relay-1", "runner-1")
 KILLED = -9
 
@@ -53,7 +55,10 @@ class Storm:
 
     async def _spawn(self, name: str) -> asyncio.subprocess.Process:
         role = name.partition("-")[0]
-        armed = "" if self.calm or self._chance.random() < 0.4 else self._armed(role)
+        if name not in self._running:
+            armed = FIRST[role]
+        else:
+            armed = "" if self.calm or self._chance.random() < 0.4 else self._armed(role)
         with (self._logs / f"{name}.log").open("ab") as log:
             return await asyncio.create_subprocess_exec(
                 *(sys.executable, CHILD, role, name),
