@@ -16,18 +16,10 @@ def stamp(instant: datetime, *, precision: str = "milliseconds") -> str:
     return instant.astimezone(UTC).isoformat(timespec=precision).replace("+00:00", "Z")
 
 
-_second = (-1, "")
-
-
 def present() -> str:
-    """The present instant as it stands on the wire; a second is spelled once for all who ask in it."""
-    global _second  # noqa: PLW0603 (read and replaced whole, so that threads may share it)
+    """The present instant as it stands on the wire; quicker than `stamp`, for what is said by the thousand."""
     seconds, rest = divmod(time.time_ns(), 1_000_000_000)
-    known, text = _second
-    if known != seconds:
-        text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
-        _second = (seconds, text)
-    return f"{text}.{rest // 1_000_000:03d}Z"
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest // 1_000_000:03d}Z"
 
 
 def monotonic() -> float:

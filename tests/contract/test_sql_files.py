@@ -10,15 +10,13 @@ import pytest
 import pytest_asyncio
 
 from backfill import backfills
-from consumers import applications, migrations
+from consumers import applications
 from headwater.database import connect
-from headwater.database.attach import attach
-from headwater.database.migrate import APP, SOURCE, migrate
 from headwater.delivery.consumer import Upsert
 from headwater.delivery.mirror import compile_mirror
 from headwater.replay import Backfill
 from headwater.testing import RunningServers
-from producers import attached, wrapper_schema
+from tests.databases import migrated
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("headwater", "schemas", "streams", "producers", "consumers", "backfill")
@@ -42,19 +40,8 @@ FILES = sorted(
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def databases(servers: RunningServers) -> AsyncIterator[dict[str, str]]:
     """Migrated databases by name: `source` and one an application."""
-    async with (
-        servers.fresh_database() as source,
-        servers.fresh_database() as crm,
-        servers.fresh_database() as hr,
-    ):
-        await migrate(source, [SOURCE])
-        connection = await connect(source)
-        await connection.execute(wrapper_schema)
-        await connection.close()
-        await attach(source, attached)
-        for app, url in (("crm", crm), ("hr", hr)):
-            await migrate(url, [APP, (app, migrations[app])])
-        yield {"source": source, "crm": crm, "hr": hr}
+    async with migrated(servers) as urls:
+        yield urls
 
 
 def places(file: str) -> tuple[str, ...]:

@@ -9,11 +9,8 @@ import pytest_asyncio
 
 import consumers.crm
 import consumers.hr
-from consumers import migrations
 from headwater import clock
-from headwater.database import Database, connect
-from headwater.database.attach import attach
-from headwater.database.migrate import APP, SOURCE, migrate
+from headwater.database import Database
 from headwater.delivery import Consumer, Limits
 from headwater.delivery.applier import Applier
 from headwater.delivery.outcome import Outcome
@@ -21,26 +18,16 @@ from headwater.delivery.work import Delivery, Work, sort_out
 from headwater.event import Envelope, Fields
 from headwater.publish import Producer
 from headwater.testing import RunningServers
-from producers import Producers, attached, wrapper_schema
+from producers import Producers
 from schemas import codec
+from tests.databases import migrated
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def templates(servers: RunningServers) -> AsyncIterator[dict[str, str]]:
     """Names of databases to copy: `source` with the wrapper's tables attached, and one an application."""
-    async with (
-        servers.fresh_database() as source,
-        servers.fresh_database() as crm,
-        servers.fresh_database() as hr,
-    ):
-        await migrate(source, [SOURCE])
-        connection = await connect(source)
-        await connection.execute(wrapper_schema)
-        await connection.close()
-        await attach(source, attached)
-        for app, url in (("crm", crm), ("hr", hr)):
-            await migrate(url, [APP, (app, migrations[app])])
-        yield {name: url.rpartition("/")[2] for name, url in (("source", source), ("crm", crm), ("hr", hr))}
+    async with migrated(servers) as urls:
+        yield {name: url.rpartition("/")[2] for name, url in urls.items()}
 
 
 async def _copy(servers: RunningServers, template: str) -> AsyncIterator[Database]:

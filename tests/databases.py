@@ -1,0 +1,31 @@
+"""The project's databases, migrated as an installation would have them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from consumers import migrations
+from headwater.database import connect
+from headwater.database.attach import attach
+from headwater.database.migrate import APP, SOURCE, migrate
+from headwater.testing import RunningServers
+from producers import attached, wrapper_schema
+
+
+@asynccontextmanager
+async def migrated(servers: RunningServers) -> AsyncIterator[dict[str, str]]:
+    """URLs by name: `source` with the wrapper's tables attached, one an application; dropped at the end."""
+    async with (
+        servers.fresh_database() as source,
+        servers.fresh_database() as crm,
+        servers.fresh_database() as hr,
+    ):
+        await migrate(source, [SOURCE])
+        connection = await connect(source)
+        await connection.execute(wrapper_schema)
+        await connection.close()
+        await attach(source, attached)
+        for app, url in (("crm", crm), ("hr", hr)):
+            await migrate(url, [APP, (app, migrations[app])])
+        yield {"source": source, "crm": crm, "hr": hr}
