@@ -17,7 +17,7 @@ def stamp(instant: datetime, *, precision: str = "milliseconds") -> str:
 
 
 def present() -> str:
-    """The present instant as it stands on the wire; quicker than `stamp`, for what is said by the thousand."""
+    """The present instant as it stands on the wire; quicker than `stamp`, for what is said in thousands."""
     seconds, rest = divmod(time.time_ns(), 1_000_000_000)
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest // 1_000_000:03d}Z"
 
