@@ -3,8 +3,9 @@
 from headwater.replay.backfill import Backfill
 from headwater.replay.digest import Comparer, Comparison, Mirrored
 from headwater.replay.history import History, SyncStatus
+from headwater.replay.job_run import Ways
 from headwater.replay.jobs import Job, Jobs
-from headwater.replay.runner import Runner, Ways
+from headwater.replay.runner import Runner
 
 __all__ = [
     "Backfill",

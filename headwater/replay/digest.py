@@ -1,7 +1,7 @@
 """Do two databases agree? Compare (key, version) by bucket, both sides at once, while both move.
 
-A bucket agrees when the application shows a digest that the source has shown since the comparison
-began; only what stays different is a difference. The source side is the backfill's own scope; the
+A bucket agrees once the application shows a digest that the source has shown since the comparison
+began; only what never did is a difference. The source side is the backfill's own scope; the
 sink side is the ledger joined with the rows that are really in the mapped table, so that a
 truncated table shows as missing.
 """
@@ -9,7 +9,7 @@ truncated table shows as missing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -69,7 +69,28 @@ class Bucket(NamedTuple):
     digest: int
 
 
+NOTHING = Bucket(0, 0)
 Buckets = dict[int, Bucket]
+
+
+class Meeting:
+    """Which buckets of two moving sides have met: the sink showed what the source had shown before."""
+
+    def __init__(self) -> None:
+        self._seen: dict[int, set[Bucket]] = {}
+        self._met: set[int] = set()
+
+    def look(self, source: Buckets, sink: Buckets) -> None:
+        """Take both sides into account, the source read before the sink."""
+        for number in self._seen.keys() | source.keys() | sink.keys():
+            self._seen.setdefault(number, set()).add(source.get(number, NOTHING))
+            if sink.get(number, NOTHING) in self._seen[number]:
+                self._met.add(number)
+
+    @property
+    def differing(self) -> set[int]:
+        """Buckets that have not met."""
+        return self._seen.keys() - self._met
 
 
 class Comparer:
@@ -82,31 +103,39 @@ class Comparer:
         self._sinks: dict[str, dict[str, str]] = {}
 
     async def compare(
-        self, backfill: Backfill, mirrored: Mirrored, tenant: str, *, tries: int = 8, pause: float = 0.15
+        self,
+        backfill: Backfill,
+        mirrored: Mirrored,
+        tenant: str,
+        *,
+        tries: int = 8,
+        pause: float = 0.15,
+        caught_up: Callable[[], Awaitable[None]] | None = None,
     ) -> Comparison:
-        """Compare a tenant's rows of a subject; waits up to `tries` times `pause` for moving buckets to meet.
+        """Compare a tenant's rows of a subject; looks up to `tries` times, `pause` seconds apart.
 
+        `caught_up` is awaited before the later looks: it returns when the application has applied
+        what had been said by then, so that one that merely lags is not called different.
         Raises DatabaseUnavailable, DeclarationError.
         """
-        seen: dict[int, set[Bucket]] = {}
+        meeting = Meeting()
         source: Buckets = {}
         sink: Buckets = {}
-        differing: list[int] = []
         for attempt in range(tries):
             if attempt:
                 await asyncio.sleep(pause)
+            if attempt > 1 and caught_up is not None:
+                await caught_up()
             source = await self._buckets(self._source, backfill.versions, tenant, mirrored.app)
             sink = await self._buckets(self._sink, await self._applied(mirrored), tenant, mirrored.app)
-            for number in source.keys() | sink.keys():
-                seen.setdefault(number, set()).add(source.get(number, Bucket(0, 0)))
-            differing = [number for number in seen if sink.get(number, Bucket(0, 0)) not in seen[number]]
-            if not differing:
+            meeting.look(source, sink)
+            if not meeting.differing:
                 break
         return Comparison(
             mirrored.subject,
             sum(one.rows for one in source.values()),
             sum(one.rows for one in sink.values()),
-            tuple(sorted(differing)),
+            tuple(sorted(meeting.differing)),
             clock.now(),
         )
 

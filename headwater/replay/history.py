@@ -20,8 +20,8 @@ from headwater.errors import HeadwaterError, ServerUnavailable
 from headwater.publish.outgoing import gather
 from headwater.replay.backfill import Backfill, chosen
 from headwater.replay.digest import Comparer, Comparison, Mirrored
+from headwater.replay.job_run import Ways, record_pass
 from headwater.replay.jobs import Job, Jobs
-from headwater.replay.runner import Ways, record_pass
 
 
 class GroupReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,8 +8,9 @@ import uuid
 import msgspec
 
 from headwater.database import Database
+from headwater.delivery import Worker
 from headwater.replay import History
-from headwater.replay.digest import Comparer, Comparison, Differences, classify
+from headwater.replay.digest import Bucket, Comparer, Comparison, Differences, Meeting, classify
 from headwater.testing import FaultProxy, controls, until
 from tests.engine.conftest import Shop
 from tests.engine.entries import gaps
@@ -218,3 +219,41 @@ async def test_a_dry_run_counts_what_would_be_said_and_says_nothing(shop: Shop) 
     assert await shop.history().dry_run(shop.tenant, "shelf", {}, None) == {"goods": 2}
     assert await shop.history().dry_run(shop.tenant, "shelf", {"goods": False}, None) == {}
     assert await shop.broker.stream(shop.key("shelf:goods")) is None
+
+
+def test_a_bucket_has_met_once_the_sink_showed_what_the_source_had_shown() -> None:
+    meeting = Meeting()
+
+    meeting.look({1: Bucket(1, 10), 2: Bucket(1, 20)}, {})
+    assert meeting.differing == {1, 2}
+    meeting.look({1: Bucket(1, 11), 2: Bucket(1, 21)}, {1: Bucket(1, 10), 2: Bucket(1, 19)})
+    assert meeting.differing == {2}, "the first shows what the source had, the second what it had not"
+    meeting.look({1: Bucket(1, 13)}, {1: Bucket(1, 12)})
+    assert meeting.differing == set(), "a row that is hot met before; one that is gone on both sides met now"
+    meeting.look({}, {3: Bucket(1, 30)})
+    assert meeting.differing == {3}
+
+
+async def test_an_application_that_lags_is_waited_for_before_it_is_called_different(shop: Shop) -> None:
+    (key,) = await stocked(shop, 1)
+    worker, _ = shop.running[-1]
+    await shop.stop(worker)
+    await shop.put("while nobody works", key)
+    waited: list[Worker] = []
+
+    async def caught_up() -> None:
+        if not waited:
+            waited.append(shop.start(shop.worker()))
+
+        async def applied() -> bool:
+            return (await shop.goods())[key] == "while nobody works"
+
+        await until(applied)
+
+    comparer = Comparer(shop.source, shop.sink)
+    found = await comparer.compare(
+        controls.BACKFILL, MIRRORED, shop.tenant, tries=3, pause=0.0, caught_up=caught_up
+    )
+
+    assert waited
+    assert found.clean

@@ -1,0 +1,348 @@
+"""Run one backfill job: group before read, chunks by key, a checkpoint behind every append.
+
+    queued → running → catching_up → verifying → verified | diverged | partial | failed | cancelled
+
+Chunks are appended directly and then checkpointed; a crash in between appends them again, which
+the gate drops. The job is done when the application has *applied* everything it appended and the
+digests agree, not when the last append returned. What still differs is repaired once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from headwater import failpoints, telemetry
+from headwater.broker import Broker, EntryId, provision
+from headwater.database import Database, Row, load
+from headwater.errors import BrokerRefused, EventError, HeadwaterError, ServerUnavailable
+from headwater.event import Event, Fields
+from headwater.publish import REALM, Outgoing, Said
+from headwater.replay.backfill import Backfill
+from headwater.replay.digest import Comparer, Comparison, Differences, Mirrored
+from headwater.replay.jobs import DETAILS, Cancelled, Fenced, Job, Jobs, Part, Step
+from headwater.replay.window import Window
+
+log = telemetry.logger(__name__)
+PATIENCE = 10.0
+"""Seconds a comparison waits, at each look, for an application that lags behind live traffic."""
+
+
+class Ways(msgspec.Struct, frozen=True, kw_only=True):
+    """What a runner works with."""
+
+    source: Database
+    broker: Broker
+    outgoing: Outgoing
+    backfills: tuple[Backfill, ...]
+    mirrored: Mapping[str, Mapping[str, Mirrored]]
+    """By application and subject."""
+    sinks: Mapping[str, Database]
+    """The applications' databases, for comparing."""
+    chunk: int = 1000
+    window: int = 500
+    settle: float = 1.0
+    """Seconds between enabling an application and the first read, for direct producers' memory of it."""
+    service: str = "backfill"
+    """Who speaks, as it stands in the envelopes."""
+    realm: str = REALM
+    """Stands where a tenant would, for subjects that belong to none."""
+
+    def backfill(self, subject: str) -> Backfill:
+        """The backfill of a subject. Raises HeadwaterError."""
+        for one in self.backfills:
+            if one.subject == subject:
+                return one
+        raise HeadwaterError(f"no backfill of {subject!r} is declared")
+
+
+class JobRun:
+    """One job in one runner's hands."""
+
+    def __init__(self, ways: Ways, jobs: Jobs, job: Job, holder: str) -> None:
+        self._ways = ways
+        self._jobs = jobs
+        self._holder = holder
+        self._window = Window(ways.broker, ways.window)
+        self.job = job
+
+    async def run(self) -> str:
+        """Take the job to its end; its final state.
+
+        Raises Fenced, or ServerUnavailable: then somebody takes the job up again.
+        """
+        try:
+            return await self._run()
+        except Cancelled:
+            return await self._end("cancelled")
+        except (Fenced, ServerUnavailable, BrokerRefused):
+            raise
+        except Exception as error:  # the edge of a job: a defect ends this one, and no other
+            log.exception("backfill.job_failed", job=self.job.id)
+            return await self._end("failed", f"{type(error).__name__}: {error}"[:500])
+
+    async def _run(self) -> str:
+        job = self.job
+        if job.state in {"queued", "running"}:
+            log.info("backfill.started", job=job.id, tenant=job.tenant, application=job.app)
+            await self._jobs.move(job, "running")
+            group = self._ways.outgoing.catalogue.group(job.app)
+            await provision.ensure(
+                self._ways.broker, self._ways.outgoing.catalogue.keys_of(job.app), group.name
+            )
+            failed = [part.subject for part in job.parts if not await self._subject(part)]
+            if failed:
+                return await self._end("failed", f"failed: {', '.join(failed)}")
+        await self._jobs.move(job, "catching_up")
+        await self._applied()
+        if job.since is not None:
+            return await self._end("partial")
+        await self._jobs.move(job, "verifying")
+        return await self._verify()
+
+    async def _end(self, state: Any, error: str | None = None) -> str:
+        await self._jobs.move(self.job, state, error)
+        await self._jobs.record(self.job.id, self._holder, state, error or "")
+        job = await self._jobs.get(self.job.id) or self.job
+        counts = {part.subject: part.published for part in job.parts}
+        where = {"job": job.id, "tenant": job.tenant, "application": job.app}
+        event = "backfill.failed" if state == "failed" else "backfill.completed"
+        log.info(event, **where, state=state, counts=counts, error=error)
+        return str(state)
+
+    async def _subject(self, part: Part) -> bool:
+        if part.state in {"done", "failed"}:
+            return part.state == "done"
+        backfill = self._ways.backfill(part.subject)
+        try:
+            await self._rows(backfill)
+            await self._tombstones(backfill)
+        except (Fenced, Cancelled, ServerUnavailable):
+            raise
+        except Exception as error:  # a subject that can not be read or said must not stop the others
+            log.exception("backfill.subject_failed", job=self.job.id, subject=part.subject)
+            text = f"{type(error).__name__}: {error}"
+            await self._jobs.finish_part(self.job, part.subject, "failed", text)
+            return False
+        await self._jobs.finish_part(self.job, part.subject, "done")
+        return True
+
+    async def _rows(self, backfill: Backfill) -> None:
+        job, ways = self.job, self._ways
+        expected = await ways.source.fetchval(backfill.count, job.tenant, job.app, job.since)
+        part = await self._jobs.start_part(job, backfill.subject, expected)
+        async with ways.source.connection() as connection:
+            types = await backfill.types(connection)
+        after, reported = part.checkpoint, len(part.details)
+        since = [] if job.since is None else [job.since]
+        while True:
+            query = backfill.page(types, after=after is not None, since=job.since is not None)
+            rows = await ways.source.fetch(query, job.tenant, job.app, ways.chunk, *since, *(after or []))
+            size = max(1, ways.window // 2)
+            for start in range(0, len(rows), size):
+                some = rows[start : start + size]
+                after = backfill.position(some[-1])
+                step = await self._say(backfill, some, reported < DETAILS)
+                failpoints.reached("backfill.appended")
+                step = msgspec.structs.replace(
+                    step, checkpoint=after, details=step.details[: DETAILS - reported]
+                )
+                await self._jobs.checkpoint(job, backfill.subject, step)
+                reported += len(step.details)
+                failpoints.reached("backfill.checkpointed")
+            if len(rows) < ways.chunk:
+                return
+
+    async def _say(self, backfill: Backfill, rows: Sequence[Row], report: bool) -> Step:
+        """Append rows as historical events; a row that can not be said is counted and reported, not fatal."""
+        appends: list[tuple[str, Fields]] = []
+        details: list[dict[str, Any]] = []
+        failed = 0
+        for row in rows:
+            try:
+                appends += self._entries(backfill.say(row), row["version"])
+                error = None
+            except (EventError, ValueError, TypeError, KeyError) as problem:
+                failed += 1
+                error = f"{type(problem).__name__}: {problem}"[:300]
+            if error:
+                name, value = next(iter(backfill.detail(row).items()))
+                details.append({name: value, "status": "failed", "error": error})
+            elif report:
+                details.append({**backfill.detail(row), "status": "synced"})
+        appended = await self._append(appends)
+        return Step(published=len(rows) - failed, failed=failed, appended=appended, details=details)
+
+    def _entries(self, event: Event, version: int | None) -> list[tuple[str, Fields]]:
+        job = self.job
+        said = Said(event, job.tenant, version, correlation=f"sync-{job.tenant}-{job.id}")
+        ways = self._ways
+        envelope = said.envelope(ways.service, realm=ways.realm, target=job.app, job=job.id)
+        return self._ways.outgoing.entries(envelope, ())
+
+    async def _append(self, appends: list[tuple[str, Fields]]) -> dict[str, str]:
+        if not appends:
+            return {}
+        await self._window.wait_for({stream for stream, _ in appends}, len(appends), self._keep)
+        replies = await self._ways.broker.append(appends)
+        last: dict[str, str] = {}
+        for (stream, _), reply in zip(appends, replies, strict=True):
+            if not isinstance(reply, str):
+                raise reply
+            last[stream] = reply
+        return last
+
+    async def _keep(self) -> None:
+        await self._jobs.renew(self.job)
+
+    async def _tombstones(self, backfill: Backfill) -> None:
+        """Say again what was deleted: it may have been while the application was away."""
+        after = ""
+        while True:
+            rows = await self._ways.source.fetch(
+                load(__file__, "tombstones"),
+                *(backfill.subject, self.job.tenant, self.job.since, after, max(1, self._ways.window // 2)),
+            )
+            if not rows:
+                return
+            appends = [
+                one for row in rows for one in self._entries(backfill.gone(row["key"]), row["version"])
+            ]
+            appended = await self._append(appends)
+            await self._jobs.checkpoint(
+                self.job, backfill.subject, Step(published=0, failed=0, appended=appended)
+            )
+            after = rows[-1]["key"]
+
+    async def _applied(self) -> None:
+        """Wait until the application's group has applied everything this job appended."""
+        job = await self._jobs.get(self.job.id)
+        for stream, entry in (job or self.job).upto().items():
+            await self._until_passed(stream, entry)
+
+    async def _until_passed(self, stream: str, entry: str) -> None:
+        group = self._ways.outgoing.catalogue.group(self.job.app).name
+        await self._until(lambda: self._passed(stream, group, entry))
+
+    async def _until(self, reached: Callable[[], Awaitable[bool]]) -> None:
+        pause = 0.01
+        while not await reached():
+            await asyncio.sleep(pause)
+            pause = min(0.25, pause * 1.5)
+            if pause >= 0.1:
+                await self._keep()
+
+    async def _caught_up(self) -> None:
+        """Wait until the application has applied what was said before now; PATIENCE at most."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                newest = await self._ways.source.fetchval("SELECT coalesce(max(id), 0) FROM headwater.outbox")
+                await self._until(lambda: self._relayed(newest))
+                for stream in self._ways.outgoing.catalogue.keys_of(self.job.app):
+                    found = await self._ways.broker.stream(stream)
+                    if found is not None:
+                        await self._until_passed(stream, found.last_id)
+        except TimeoutError:
+            log.info("backfill.application_lags", job=self.job.id, application=self.job.app)
+
+    async def _relayed(self, newest: int) -> bool:
+        return not await self._ways.source.fetchval(load(__file__, "outbox_waits"), newest)
+
+    async def _passed(self, stream: str, group: str, entry: str) -> bool:
+        state = next((one for one in await self._ways.broker.groups(stream) if one.name == group), None)
+        if state is None:
+            raise BrokerRefused(f"the group {group!r} on {stream!r} vanished while a backfill ran")
+        # Of a stream that was lost or trimmed nothing is left to give out: comparing finds what is missing.
+        due = EntryId.parse(state.last_delivered) < EntryId.parse(entry)
+        if due and await self._ways.broker.range(
+            stream, start=f"({state.last_delivered}", end=entry, count=1
+        ):
+            return False
+        return not await self._ways.broker.pending_upto(stream, group, entry)
+
+    async def _verify(self) -> str:
+        sink = self._ways.sinks.get(self.job.app)
+        if sink is None:
+            return await self._end(
+                "partial", "the application's database is not known here, so nothing was compared"
+            )
+        comparer = Comparer(self._ways.source, sink)
+        compared = await self._compare(comparer, sink)
+        if all(one.clean for one in compared):
+            return await self._end("verified")
+        for one in compared:
+            if not one.clean:
+                await self._repair(comparer, one)
+        await self._applied()
+        differing = [one.subject for one in await self._compare(comparer, sink) if not one.clean]
+        if not differing:
+            return await self._end("verified")
+        return await self._end("diverged", f"source and application differ: {', '.join(differing)}")
+
+    async def _compare(self, comparer: Comparer, sink: Database) -> list[Comparison]:
+        found = []
+        for part in self.job.parts:
+            mirrored = self._ways.mirrored[self.job.app].get(part.subject)
+            if mirrored is None:
+                continue
+            one = await comparer.compare(
+                self._ways.backfill(part.subject), mirrored, self.job.tenant, caught_up=self._caught_up
+            )
+            if one.clean:
+                await record_pass(self._ways.source, sink, self.job.tenant, mirrored)
+            found.append(one)
+            await self._keep()
+        return found
+
+    async def _repair(self, comparer: Comparer, compared: Comparison) -> None:
+        """Say what differs once more; what only the application has, once the source confirmed it gone."""
+        backfill = self._ways.backfill(compared.subject)
+        mirrored = self._ways.mirrored[self.job.app][compared.subject]
+        found = await comparer.differences(backfill, mirrored, self.job.tenant, compared.differing)
+        await self._jobs.record(self.job.id, self._holder, "repair", _summary(compared.subject, found))
+        # Drawn before the source is asked: a row that comes back meanwhile gets a larger version.
+        version = await self._version_past_writers() if found.orphan else 0
+        keys = [*found.missing, *found.stale, *found.orphan]
+        rows = await self._ways.source.fetch(backfill.named, self.job.tenant, self.job.app, keys)
+        lost = {row["key"]: row["version"] for row in rows if row["key"] in set(found.missing)}
+        await comparer.reopen(mirrored, self.job.tenant, lost)
+        size = max(1, self._ways.window // 2)
+        for start in range(0, len(rows), size):
+            step = await self._say(backfill, rows[start : start + size], report=False)
+            again = Step(published=0, failed=0, appended=step.appended)  # rows counted before
+            await self._jobs.checkpoint(self.job, compared.subject, again)
+        gone = sorted(set(found.orphan) - {row["key"] for row in rows})
+        for start in range(0, len(gone), size):
+            some = gone[start : start + size]
+            appends = [one for key in some for one in self._entries(backfill.gone(key), version)]
+            step = Step(published=0, failed=0, appended=await self._append(appends))
+            await self._jobs.checkpoint(self.job, compared.subject, step)
+
+    async def _version_past_writers(self) -> int:
+        """A version larger than any that an open transaction has drawn, once those have all ended.
+
+        A row that such a transaction brings back would be dropped as older than the deletion.
+        """
+        version: int = await self._ways.source.fetchval("SELECT headwater.next_version()")
+        # A statement of its own: its snapshot has to be younger than the draw.
+        first_later = await self._ways.source.fetchval(load(__file__, "next_transaction"))
+        while not await self._ways.source.fetchval(load(__file__, "writers_ended"), first_later):
+            await asyncio.sleep(0.05)
+            await self._keep()
+        return version
+
+
+async def record_pass(source: Database, sink: Database, tenant: str, mirrored: Mirrored) -> None:
+    """Remember a clean comparison together with the loss signals of that moment."""
+    signals = await sink.fetchrow(load(__file__, "loss_signals"), mirrored.app)
+    if signals is not None:
+        about = (tenant, mirrored.app, mirrored.subject, signals["gap"], signals["sink"])
+        await source.execute(load(__file__, "record_pass"), *about)
+
+
+def _summary(subject: str, found: Differences) -> str:
+    counts = {kind: len(getattr(found, kind)) for kind in found.__struct_fields__}
+    return f"{subject}: " + ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
