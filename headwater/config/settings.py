@@ -266,7 +266,9 @@ class Settings(Section, frozen=True, kw_only=True):
         Literal["auto", "system", "bundled", "off"],
         about("Servers of our own: from this system, from the embedded extra, the first found, or none."),
     ] = "auto"
-    failpoints: Annotated[str, about("Places where a test makes this process die: name[=pass],…")] = ""
+    failpoints: Annotated[
+        str, about("Places where a test makes this process fail: name[=pass][:action],…")
+    ] = ""
     realm: Annotated[
         str,
         about(

@@ -72,6 +72,7 @@ class Applier:
         """Apply all, or raise and apply nothing."""
         newer = 0
         async with self.database.transaction() as tx:
+            failpoints.reached("worker.applying")
             for place, batch in by_step(work, self.consumer).items():
                 step = self.consumer.steps[place]
                 if isinstance(step, Upsert):

@@ -78,6 +78,7 @@ class Settler:
         """
         began = clock.monotonic()
         found = sort_out(deliveries, applier.consumer, self._codec)
+        failpoints.reached("worker.decoded")
         outcomes = await applier.settle(found.work, self._hand.failures) if found.work else []
         with _own_statements():
             await self._park(applier.consumer.app, found, outcomes)
@@ -123,6 +124,7 @@ class Settler:
     async def _store(self, app: str, parked: Sequence[Parked]) -> None:
         if not parked:
             return
+        failpoints.reached("worker.parking")
         await letters.park(self._database, app, parked)
         failpoints.reached("worker.parked")
         self.counts.parked += len(parked)
@@ -140,6 +142,7 @@ class Settler:
             return
         rows = [(d.stream, d.entry, out.failures, out.seconds, out.error) for d, out in late]
         await self._database.execute(load(__file__, "fail"), app, *zip(*rows, strict=True))
+        failpoints.reached("worker.failed")
         for delivery, outcome in late:
             self._hand.failures[delivery.stream, delivery.entry] = outcome.failures
             self._hand.wait(delivery, clock.monotonic() + outcome.seconds)
@@ -162,6 +165,7 @@ class Settler:
         for delivery in deliveries:
             ids.setdefault(delivery.stream, []).append(delivery.entry)
         try:
+            failpoints.reached("worker.acknowledging")
             await self._broker.acknowledge(self._group, ids)
         except (BrokerUnavailable, BrokerRefused) as error:
             log.warning("delivery.not_acknowledged", entries=len(deliveries), error=str(error))

@@ -299,6 +299,8 @@ class Worker:
             page = await self._broker.claim_idle(
                 stream, self.group, self.name, min_idle=self.pace.min_idle, cursor=cursor
             )
+            if page.entries:
+                failpoints.reached("worker.reclaimed")
             if page.lost:
                 await self._settler.record_lost(self.consumer.app, stream, "deleted_while_pending", page.lost)
             if page.entries:
@@ -315,6 +317,7 @@ class Worker:
             await asyncio.sleep(self.pace.heartbeat)
             try:
                 await self._broker.heartbeat(self.group, self.name, self._hand.held())
+                failpoints.reached("worker.heartbeat")
             except (BrokerUnavailable, BrokerRefused) as error:
                 log.warning("worker.heartbeat_failed", app=self.consumer.app, error=str(error))
 
@@ -335,6 +338,7 @@ class Worker:
 
     async def _drain(self, loops: list[asyncio.Task[None]]) -> None:
         """The order is the promise: take nothing new, finish what is in hand, give the rest away."""
+        failpoints.reached("worker.stopping")
         reading, *others = loops
         unblocking = asyncio.create_task(self._unblock(reading), name="unblock")
         heartbeat = next(task for task in others if task.get_name() == "heartbeat")
@@ -347,7 +351,9 @@ class Worker:
         for task in (*loops, *self._tasks):
             task.cancel()
         await asyncio.gather(*loops, *self._tasks, return_exceptions=True)
+        failpoints.reached("worker.finished")
         await self._release()
+        failpoints.reached("worker.released")
         log.info("worker.stopped", app=self.consumer.app, consumer=self.name, **self.statistics())
 
     async def _unblock(self, reading: asyncio.Task[None]) -> None:

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple, Unpack
 
 import msgspec
 
+from headwater import failpoints
 from headwater.broker import Broker
 from headwater.errors import BrokerUnavailable, HeadwaterError
 from headwater.event import Event, Fields
@@ -96,6 +97,7 @@ class DirectProducer:
     async def _send(self, together: list[_Waiting]) -> None:
         try:
             replies = iter(await self._broker.append([append for one in together for append in one.appends]))
+            failpoints.reached("producer.sent")
         except BaseException as error:
             for one in together:
                 if not one.answer.done():

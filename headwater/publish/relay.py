@@ -95,6 +95,7 @@ class Relay:
             self._lead_on(True)
             await self._provision()
             await connection.add_listener("headwater_outbox", self._ring)
+            failpoints.reached("relay.leading")
             log.info("relay.leading")
             await self._move_all(connection, poll)
         except Exception as error:
@@ -156,6 +157,7 @@ class Relay:
             self._after = 0  # from the beginning next time, with what was refused
         if not rows:
             return Moved(0, 0, 0)
+        failpoints.reached("relay.fetched")
         # Asked after the rows were seen: who is not enabled yet will read them as history.
         enabled = await self._enabled(connection, {row["tenant"] for row in rows})
         appends: list[list[tuple[str, Fields]]] = []
