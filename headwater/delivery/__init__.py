@@ -2,6 +2,7 @@
 
 from headwater.delivery.consumer import Consumer, Context
 from headwater.delivery.outcome import Limits
-from headwater.delivery.worker import Pace, Worker
+from headwater.delivery.pace import Pace
+from headwater.delivery.worker import Worker
 
 __all__ = ["Consumer", "Context", "Limits", "Pace", "Worker"]

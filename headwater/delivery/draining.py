@@ -1,0 +1,54 @@
+"""The end of a worker, in the order that is the promise: take nothing new, finish what is in hand, give
+the rest away, so that nothing is left pending under its name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from headwater import failpoints, telemetry
+from headwater.delivery.shift import Shift
+from headwater.errors import BrokerRefused, BrokerUnavailable
+
+log = telemetry.logger(__name__)
+
+Task = asyncio.Task[None]
+
+
+async def drain(shift: Shift, reading: Task, others: Sequence[Task], batches: set[Task]) -> None:
+    """End every loop. `others`: those beside the reading; the heartbeat goes on while work is finished."""
+    failpoints.reached("worker.stopping")
+    unblocking = asyncio.create_task(_unblock(shift, reading), name="unblock")
+    finishing = {reading, *(task for task in others if task.get_name() != "heartbeat")}
+    await asyncio.wait({*finishing, *batches}, timeout=shift.post.pace.drain)
+    unblocking.cancel()
+    if batches:
+        # Started by the last read while we waited: they get what is left of a second.
+        await asyncio.wait(batches, timeout=1.0)
+    ending = [reading, *others, *batches]
+    for task in ending:
+        task.cancel()
+    await asyncio.gather(*ending, return_exceptions=True)
+    failpoints.reached("worker.finished")
+    await _release(shift)
+    failpoints.reached("worker.released")
+
+
+async def _unblock(shift: Shift, reading: Task) -> None:
+    """Let a blocked read return; asked again until it did, because it may not have been blocked yet."""
+    try:
+        while not reading.done():
+            await shift.broker.unblock()
+            await asyncio.wait({reading}, timeout=0.05)
+    except (BrokerUnavailable, BrokerRefused) as error:
+        log.debug("worker.unblock_failed", error=str(error))
+
+
+async def _release(shift: Shift) -> None:
+    post = shift.post
+    try:
+        for stream, ids in shift.hand.held().items():
+            await shift.broker.release(post.group, stream, ids, idle=post.pace.min_idle)
+    except (BrokerUnavailable, BrokerRefused) as error:
+        log.warning("worker.release_failed", app=post.app, error=str(error))

@@ -1,0 +1,34 @@
+"""How a worker goes about it: values, decided outside."""
+
+from __future__ import annotations
+
+from typing import Required, TypedDict
+
+import msgspec
+
+from headwater.delivery.outcome import Limits
+
+
+class Pace(msgspec.Struct, frozen=True, kw_only=True):
+    """How a worker takes entries. Seconds."""
+
+    block: float = 2.0
+    """Longest wait of one read; also the slowest reaction to a server that went away."""
+    count: int = 1000
+    """Entries of one transaction at most."""
+    transactions: int = 2
+    """Transactions in flight."""
+    min_idle: float = 10.0
+    """A delivery untouched for this long is taken from its consumer."""
+    heartbeat: float = 3.0
+    drain: float = 25.0
+    """Longest time to finish what is in hand after a stop."""
+
+
+class Manner(TypedDict, total=False):
+    """How one worker goes about it."""
+
+    name: Required[str]
+    """Its consumer name in Redis: one for each process, kept over restarts."""
+    pace: Pace
+    limits: Limits

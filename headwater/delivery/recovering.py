@@ -1,0 +1,109 @@
+"""What was given out before and has no outcome: by a lost answer, a crash, or a worker that is gone.
+
+Always holds: what is in hand is never taken a second time, so nothing that is merely slow runs twice at once.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from headwater import failpoints, telemetry
+from headwater.broker import Entry, provision
+from headwater.delivery.shift import TROUBLES, Shift
+from headwater.delivery.work import Delivery
+from headwater.errors import GroupMissing
+from headwater.patience import pause
+
+log = telemetry.logger(__name__)
+SUSPECT = 3
+"""From this delivery on an entry runs alone: it may be what ended the workers before."""
+
+
+class Recovery:
+    """Takes up again what is pending."""
+
+    def __init__(self, shift: Shift) -> None:
+        self._shift = shift
+        self._post = shift.post
+        self._broker = shift.broker
+        self._settler = shift.settler
+
+    async def own_pending(self) -> None:
+        """Deliver what stands under our name and is not in hand: a lost answer, or a crash before."""
+        post = self._post
+        for stream in post.streams:
+            after = "0"
+            while entries := await self._broker.pending_of(post.group, post.name, stream, after=after):
+                after = entries[-1].id
+                await self._again(stream, entries)
+        self._shift.look_back = False
+
+    async def _again(self, stream: str, entries: Sequence[Entry]) -> None:
+        gone = [entry.id for entry in entries if entry.fields is None]
+        if gone:
+            await self._settler.record_lost(self._post.app, stream, "deleted_while_pending", gone)
+        hand = self._shift.hand
+        taken = hand.take(entries)
+        try:
+            ready = await self._settler.recall(self._post.app, taken)
+            suspects = await self._suspects(stream, ready)
+        except TROUBLES:
+            hand.drop(taken)  # else they would count as being worked on, for ever
+            raise
+        calm = [one for one in ready if one.entry not in suspects]
+        if calm:
+            await self._shift.settle(self._shift.side, calm)
+        for one in ready:
+            if one.entry in suspects:
+                await self._shift.settle(self._shift.side, [one], alone=True)
+
+    async def _suspects(self, stream: str, again: Sequence[Delivery]) -> set[str]:
+        """Entries given out so often without an outcome that they may have ended workers."""
+        if not again:
+            return set()
+        post, first, last = self._post, again[0].entry, again[-1].entry
+        counts = await self._broker.deliveries(post.group, post.name, stream, first=first, last=last)
+        return {entry for entry, count in counts.items() if count >= SUSPECT}
+
+    async def recreate(self, error: GroupMissing) -> None:
+        """Make stream and group again at the earliest entry, and record that entries may be lost."""
+        shift, post = self._shift, self._post
+        shift.look_back = True
+        try:
+            for stream in await provision.ensure(self._broker, post.streams, post.group):
+                await self._settler.record_lost(post.app, stream, "group_missing", [], 1)
+        except TROUBLES as failure:
+            shift.last_error = str(failure)
+        log.error("worker.group_missing", app=post.app, error=str(error))
+        await pause(shift.stopping, 0.25)
+
+    async def reclaim(self) -> None:
+        """Take over what others left. The timer is jittered, so that workers do not sweep together."""
+        shift, post = self._shift, self._post
+        while not await pause(shift.stopping, post.pace.min_idle * random.uniform(0.4, 0.6)):  # noqa: S311
+            try:
+                for stream in post.streams:
+                    await self._sweep(stream)
+            except TROUBLES as error:
+                shift.last_error = str(error)
+                log.warning("worker.reclaim_failed", app=post.app, error=str(error))
+
+    async def _sweep(self, stream: str) -> None:
+        post, cursor = self._post, "0-0"
+        while not self._shift.stopping.is_set():
+            page = await self._broker.claim_idle(
+                stream, post.group, post.name, min_idle=post.pace.min_idle, cursor=cursor
+            )
+            if page.entries:
+                failpoints.reached("worker.reclaimed")
+            if page.lost:
+                await self._settler.record_lost(post.app, stream, "deleted_while_pending", page.lost)
+            if page.entries:
+                log.info("worker.reclaimed", app=post.app, stream=stream, entries=len(page.entries))
+                if self._shift.metrics:
+                    self._shift.metrics.claimed(post.group, len(page.entries))
+                await self._again(stream, page.entries)
+            cursor = page.cursor
+            if cursor == "0-0":
+                return

@@ -1,0 +1,88 @@
+"""What the loops of one worker share: its servers, what it has in hand, and how it is doing."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import NamedTuple
+
+from headwater import telemetry
+from headwater.broker import Broker
+from headwater.delivery.applier import Applier, TablesUnfit
+from headwater.delivery.hand import Hand
+from headwater.delivery.pace import Pace
+from headwater.delivery.settler import Settler
+from headwater.delivery.work import Delivery
+from headwater.errors import BrokerRefused, BrokerUnavailable, DatabaseUnavailable
+from headwater.patience import backoff, pause
+from headwater.telemetry import Metrics
+
+log = telemetry.logger(__name__)
+TROUBLES = (BrokerUnavailable, BrokerRefused, DatabaseUnavailable, TablesUnfit)
+"""What is waited out."""
+
+
+class Post(NamedTuple):
+    """Who works where."""
+
+    app: str
+    group: str
+    name: str
+    """The consumer name."""
+    streams: list[str]
+    pace: Pace
+
+
+class Shift:
+    """Made once a worker. Whoever finds something out about a server says so here."""
+
+    def __init__(self, post: Post, broker: Broker, settler: Settler, hand: Hand, side: Applier) -> None:
+        self.post = post
+        self.broker = broker
+        self.settler = settler
+        self.hand = hand
+        self.side = side
+        """Settles what comes again: outside the free list, so that it never waits behind what is new."""
+        self.stopping = asyncio.Event()
+        self.look_back = True
+        """Whether something may stand under our name that is not in hand."""
+        self.broker_ok = False
+        self.database_ok = False
+        self.last_error = ""
+        self.metrics: Metrics | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether entries are being taken: both servers answered at the last try."""
+        return self.broker_ok and self.database_ok and not self.stopping.is_set()
+
+    def report(self, error: BaseException, seconds: float) -> None:
+        """Say what is waited for."""
+        self.last_error = str(error)
+        log.warning("worker.waiting", app=self.post.app, error=str(error), seconds=round(seconds, 2))
+
+    async def back_off(self, error: Exception, tries: int) -> None:
+        """Wait, the longer the more `tries` failed, but not beyond a stop."""
+        seconds = backoff(tries)
+        self.report(error, seconds)
+        await pause(self.stopping, seconds)
+
+    async def settle(self, applier: Applier, deliveries: list[Delivery], *, alone: bool = False) -> None:
+        """Settle a batch, through any outage; a stop ends the waiting, and leaves it in hand."""
+        tries = 0
+        while True:
+            try:
+                if alone:
+                    heard = await self.settler.suspect(applier, deliveries[0])
+                else:
+                    heard = await self.settler.settle(applier, deliveries)
+                if not heard:
+                    self.look_back = True
+                self.database_ok = True
+            except (DatabaseUnavailable, TablesUnfit) as error:
+                self.database_ok = False
+                tries += 1
+                await self.back_off(error, tries)
+                if self.stopping.is_set():
+                    return
+            else:
+                return
