@@ -33,7 +33,10 @@ class Attached(NamedTuple):
     watched: tuple[str, ...] | None
     """Columns whose changes draw a version: those that events carry. None: all."""
     recurring: bool = False
-    """Whether a key may come back after its deletion while others write: costs a lock an insert."""
+    """Whether a key may come back after its deletion while others write.
+
+    Costs an insert a lock and a look at the row; who inserts needs the right to update, too.
+    """
 
 
 class Patience(msgspec.Struct, frozen=True):
