@@ -19,7 +19,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from headwater.broker.entry import ClaimedPage, ConsumerState, Entry, GroupState, StreamState
-from headwater.broker.protocol import Command, entries, pack, pack_append, pairs, refused
+from headwater.broker.protocol import Command, entries, pack, pack_append, refused
 from headwater.errors import BrokerUnavailable, GroupMissing, HeadwaterError
 from headwater.event import Fields
 
@@ -107,11 +107,17 @@ class Broker:
 
     async def pipeline(self, commands: Sequence[Command]) -> list[Any]:
         """Replies in order; the first error reply is raised after all were read."""
-        replies = await self._send(b"".join(map(pack, commands)), len(commands))
+        replies = await self.ask(commands)
         for reply in replies:
             if isinstance(reply, HeadwaterError):
                 raise reply
         return replies
+
+    async def ask(self, commands: Sequence[Command]) -> list[Any]:
+        """Replies in order; an error reply stands in its place. Raises BrokerUnavailable."""
+        if not commands:
+            return []
+        return await self._send(b"".join(map(pack, commands)), len(commands))
 
     async def append(self, appends: Sequence[tuple[str, Fields]]) -> list[str | HeadwaterError]:
         """Append entries in order, in one pipeline.
@@ -223,7 +229,7 @@ class Broker:
             reply = await self.execute("XINFO", "GROUPS", stream)
         except GroupMissing:
             return []
-        return [_group(pairs(part)) for part in reply]
+        return list(map(GroupState.read, reply))
 
     async def consumers(self, stream: str, group: str) -> list[ConsumerState]:
         """The group's consumer names on one stream; empty when there is no such group."""
@@ -231,22 +237,14 @@ class Broker:
             reply = await self.execute("XINFO", "CONSUMERS", stream, group)
         except GroupMissing:
             return []
-        found = (pairs(part) for part in reply)
-        return [ConsumerState(c["name"].decode(), c["pending"], c["idle"] / 1000) for c in found]
+        return list(map(ConsumerState.read, reply))
 
     async def stream(self, stream: str) -> StreamState | None:
         """The stream as it is, None when it does not exist."""
         try:
-            found = pairs(await self.execute("XINFO", "STREAM", stream))
+            return StreamState.read(await self.execute("XINFO", "STREAM", stream))
         except GroupMissing:
             return None
-        first = found.get("first-entry")
-        return StreamState(
-            found["length"],
-            found["last-generated-id"].decode(),
-            found.get("entries-added"),
-            first[0].decode() if first else None,
-        )
 
     async def range(self, stream: str, *, start: str = "-", end: str = "+", count: int = 100) -> list[Entry]:
         """Entries from `start` to `end`, both included unless written `(id`, in id order."""
@@ -279,14 +277,3 @@ async def _reply(connection: Any, timeout: float | None = None) -> Any:
         raise
     except raised.ResponseError as error:
         return refused(error)
-
-
-def _group(found: dict[str, Any]) -> GroupState:
-    return GroupState(
-        found["name"].decode(),
-        found["consumers"],
-        found["pending"],
-        found["last-delivered-id"].decode(),
-        found.get("entries-read"),
-        found.get("lag"),
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from headwater.event import Fields
 
@@ -55,6 +55,19 @@ class GroupState(NamedTuple):
     lag: int | None
     """None when Redis can not tell: after XDEL, or for groups made in the middle of a stream."""
 
+    @classmethod
+    def read(cls, reply: list[Any]) -> GroupState:
+        """From its part of an XINFO GROUPS reply."""
+        found = pairs(reply)
+        return cls(
+            found["name"].decode(),
+            found["consumers"],
+            found["pending"],
+            found["last-delivered-id"].decode(),
+            found.get("entries-read"),
+            found.get("lag"),
+        )
+
 
 class ConsumerState(NamedTuple):
     """One consumer name of a group."""
@@ -64,6 +77,12 @@ class ConsumerState(NamedTuple):
     idle: float
     """Seconds since it last asked."""
 
+    @classmethod
+    def read(cls, reply: list[Any]) -> ConsumerState:
+        """From its part of an XINFO CONSUMERS reply."""
+        found = pairs(reply)
+        return cls(found["name"].decode(), found["pending"], found["idle"] / 1000)
+
 
 class StreamState(NamedTuple):
     """One stream as Redis has it."""
@@ -72,3 +91,20 @@ class StreamState(NamedTuple):
     last_id: str
     entries_added: int | None
     first_id: str | None
+
+    @classmethod
+    def read(cls, reply: list[Any]) -> StreamState:
+        """From an XINFO STREAM reply."""
+        found = pairs(reply)
+        first = found.get("first-entry")
+        return cls(
+            found["length"],
+            found["last-generated-id"].decode(),
+            found.get("entries-added"),
+            first[0].decode() if first else None,
+        )
+
+
+def pairs(reply: list[Any]) -> dict[str, Any]:
+    """A flat list of names and values, as XINFO answers, as a dict."""
+    return {name.decode(): value for name, value in zip(reply[::2], reply[1::2], strict=True)}

@@ -82,11 +82,6 @@ def _fields(words: list[bytes]) -> Fields:
     return dict(zip(pairing, pairing, strict=True))
 
 
-def pairs(reply: list[Any]) -> dict[str, Any]:
-    """A flat list of names and values, as XINFO answers, as a dict."""
-    return {name.decode(): value for name, value in zip(reply[::2], reply[1::2], strict=True)}
-
-
 def refused(error: raised.ResponseError) -> HeadwaterError:
     """Redis's own error as one of ours. Translated here and nowhere else."""
     text = str(error)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from headwater.broker.client import RELEASED, Broker
+from headwater.broker.client import Broker
 from headwater.topology import Catalogue
 
 
@@ -20,27 +20,6 @@ class Drift(NamedTuple):
     group: str
     state: str
     """missing_stream · missing_group · undeclared_group."""
-
-
-class Lag(NamedTuple):
-    """How far behind a group is on one stream."""
-
-    stream: str
-    group: str
-    entries: int
-    """Entries not yet given to the group; counted up to a bound when Redis can not tell."""
-    exact: bool
-    pending: int
-    seconds: float
-    """Age of the first entry not yet given out, 0 when there is none."""
-    living: int
-    """Consumers that asked within the last 15 seconds."""
-
-
-ALIVE_WITHIN = 15.0
-"""Seconds of silence after which a consumer counts as gone."""
-COUNT_BOUND = 10_000
-"""Entries that are counted one by one where Redis can not tell the lag."""
 
 
 def plan(catalogue: Catalogue, found: dict[str, set[str] | None]) -> list[Drift]:
@@ -78,26 +57,3 @@ async def apply(broker: Broker, catalogue: Catalogue) -> list[Drift]:
 async def ensure(broker: Broker, streams: Iterable[str], group: str) -> list[str]:
     """Create one group on streams where it is missing; returns the streams where it was."""
     return [stream for stream in streams if await broker.create_group(stream, group)]
-
-
-async def lag(broker: Broker, stream: str, group: str, *, now_ms: float) -> Lag | None:
-    """How far the group is behind, never unknown; None when stream or group does not exist."""
-    state = next((state for state in await broker.groups(stream) if state.name == group), None)
-    if state is None:
-        return None
-    entries, exact = state.lag, True
-    after = f"({state.last_delivered}"
-    first = await broker.range(stream, start=after, count=1)
-    if entries is None:
-        entries = len(await broker.range(stream, start=after, count=COUNT_BOUND)) if first else 0
-        exact = entries < COUNT_BOUND
-    elif not first:
-        entries = 0  # Redis's own figure can stay above zero after a trim when nothing is left to read
-    age = max(0.0, (now_ms - int(first[0].id.partition("-")[0])) / 1000) if first else 0.0
-    return Lag(stream, group, entries, exact, state.pending, age, await living(broker, stream, group))
-
-
-async def living(broker: Broker, stream: str, group: str) -> int:
-    """How many consumers of the group asked for entries of the stream within `ALIVE_WITHIN` seconds."""
-    consumers = await broker.consumers(stream, group)
-    return sum(one.idle < ALIVE_WITHIN and one.name != RELEASED for one in consumers)

@@ -29,6 +29,9 @@ TABLE = {
     "streams": Entry(
         "headwater.cli.streams:command", "Compare declared streams with Redis, and create them."
     ),
+    "groups": Entry(
+        "headwater.cli.groups:command", "See how far applications are behind, and who works for them."
+    ),
     "dead-letters": Entry(
         "headwater.cli.dead_letters:command", "Look at parked deliveries; replay or discard them."
     ),

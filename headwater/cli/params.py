@@ -38,6 +38,22 @@ class Since(click.ParamType[datetime]):
             self.fail(f"{value!r} is no ISO 8601 time, and no duration like 15m", param, ctx)
 
 
+class Duration(click.ParamType[float]):
+    """How long, in seconds: 500ms, 30s, 5m, or a number of seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Seconds, not negative."""
+        try:
+            seconds = duration(str(value))
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is no duration like 30s or 5m", param, ctx)
+        if not 0 <= seconds < float("inf"):
+            self.fail(f"{value!r} is not a length of time", param, ctx)
+        return seconds
+
+
 class JobId(click.ParamType[str]):
     """The id of a backfill job."""
 

@@ -6,8 +6,8 @@ from collections import defaultdict
 
 import msgspec
 
-from headwater import clock, publish
-from headwater.broker import Broker, EntryId, provision
+from headwater import publish
+from headwater.broker import Broker, lag
 from headwater.cli.wiring import Wiring
 from headwater.database import Database, load
 from headwater.replay import Jobs
@@ -39,36 +39,24 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 async def readings(broker: Broker, catalogue: Catalogue) -> list[Reading]:
     """Every declared group on every stream it reads. Raises BrokerUnavailable."""
     found = []
-    for stream, (_, groups) in catalogue.all_keys().items():
-        state = await broker.stream(stream)
-        for group in groups:
-            known = Reading(
-                stream=stream, group=group.name, application=group.app, length=state.length if state else None
+    where = [(key, group) for key, (_, groups) in catalogue.all_keys().items() for group in groups]
+    behind = await lag.lags(broker, [(key, group.name) for key, group in where])
+    for (stream, group), one in zip(where, behind, strict=True):
+        known = Reading(stream=stream, group=group.name, application=group.app)
+        if one is not None:
+            known = msgspec.structs.replace(
+                known,
+                length=one.length,
+                lag_seconds=one.seconds,
+                lag_entries=one.entries,
+                exact=one.exact,
+                pending=one.pending,
+                oldest_pending=one.oldest_pending,
+                consumers=one.living,
+                oldest_entry=one.oldest_entry,
             )
-            now = clock.now().timestamp() * 1000
-            lag = await provision.lag(broker, stream, group.name, now_ms=now)
-            if state is not None and lag is not None:
-                known = msgspec.structs.replace(
-                    known,
-                    lag_seconds=lag.seconds,
-                    lag_entries=lag.entries,
-                    exact=lag.exact,
-                    pending=lag.pending,
-                    oldest_pending=await _oldest_pending(broker, stream, group.name, now),
-                    consumers=lag.living,
-                    oldest_entry=_age(state.first_id, now),
-                )
-            found.append(known)
+        found.append(known)
     return found
-
-
-async def _oldest_pending(broker: Broker, stream: str, group: str, now: float) -> float | None:
-    _, first, *_ = await broker.execute("XPENDING", stream, group)
-    return _age(first.decode(), now) if first else None
-
-
-def _age(entry: str | None, now: float) -> float | None:
-    return None if entry is None else max(0.0, (now - EntryId.parse(entry).milliseconds) / 1000)
 
 
 class Sampler:
@@ -86,7 +74,7 @@ class Sampler:
             self._metrics.group(
                 one.stream,
                 one.group,
-                lag=one.lag_entries if one.exact else None,
+                lag=one.lag_entries,
                 lag_seconds=one.lag_seconds,
                 pending=one.pending,
                 oldest_pending=one.oldest_pending,

@@ -6,7 +6,7 @@ import asyncio
 
 import click
 
-from headwater.broker import provision
+from headwater.broker import lag
 from headwater.cli.connected import opened
 from headwater.cli.health import health_server, worker_checks
 from headwater.cli.invocation import Invocation
@@ -92,8 +92,8 @@ async def _done(wiring: Wiring, worker: Worker) -> bool:
     if worker.statistics()["in_hand"]:
         return False
     for stream in worker.streams:
-        lag = await provision.lag(wiring.broker, stream, worker.group, now_ms=0.0)
-        if lag is None or lag.entries or lag.pending:
+        behind = await lag.lag(wiring.broker, stream, worker.group)
+        if behind is None or behind.unapplied:
             return False
     app = worker.consumer.app
     asked = letters.Filter(states=("replaying",), limit=1)

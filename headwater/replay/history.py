@@ -13,8 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from headwater import clock
-from headwater.broker import provision
+from headwater.broker import lag
 from headwater.database import Connection, Database, load
 from headwater.errors import HeadwaterError, ServerUnavailable
 from headwater.publish.outgoing import gather
@@ -164,11 +163,10 @@ class History:
 
     async def _group(self, app: str) -> GroupReport | None:
         group = self.ways.outgoing.catalogue.group(app).name
-        now = clock.now().timestamp() * 1000
         try:
             keys = self.ways.outgoing.catalogue.keys_of(app)
-            lags = [await provision.lag(self.ways.broker, key, group, now_ms=now) for key in keys]
-            found: Sequence[provision.Lag] = [lag for lag in lags if lag is not None]
+            behind = await lag.lags(self.ways.broker, [(key, group) for key in keys])
+            found = [one for one in behind if one is not None]
             sink = self.ways.sinks.get(app)
             signals = None if sink is None else await sink.fetchrow(load(__file__, "loss_signals"), app)
         except ServerUnavailable:

@@ -10,8 +10,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
 
-from headwater import clock
-from headwater.broker import Broker, provision
+from headwater.broker import Broker, lag
 
 PAUSE = 0.01
 REFRESH = 2.0
@@ -32,13 +31,11 @@ class Window:
         behind = [0]
         for group in await self._broker.groups(stream):
             if await self._living(stream, group.name):
-                lag = group.lag
-                if lag is None:
-                    found = await provision.lag(
-                        self._broker, stream, group.name, now_ms=clock.now().timestamp() * 1000
-                    )
-                    lag = found.entries if found else 0
-                behind.append(lag + group.pending)
+                unread = group.lag
+                if unread is None:
+                    found = await lag.lag(self._broker, stream, group.name)
+                    unread = found.entries if found else 0
+                behind.append(unread + group.pending)
         return self.size - max(behind)
 
     async def wait_for(
@@ -57,6 +54,6 @@ class Window:
         known = self._alive.get((stream, group))
         if known is not None and known[0] > time.monotonic():
             return known[1]
-        alive = await provision.living(self._broker, stream, group) > 0
+        alive = await lag.living(self._broker, stream, group) > 0
         self._alive[stream, group] = (time.monotonic() + REFRESH, alive)
         return alive

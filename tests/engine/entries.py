@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from headwater.broker import provision
+from headwater.broker import lag, provision
 from headwater.database import Tx
 from headwater.delivery import Consumer, Context, Worker
 from headwater.event import Event, Fields
@@ -54,8 +54,8 @@ def sold_by(handle: Handle) -> Consumer:
 async def settled(shop: Shop) -> bool:
     """Whether everything appended was given out, and nothing is left in anybody's hands."""
     for key in shop.catalogue.keys_of("shelf"):
-        lag = await provision.lag(shop.broker, key, "shelf-group", now_ms=0)
-        if lag is None or lag.entries or lag.pending:
+        behind = await lag.lag(shop.broker, key, "shelf-group")
+        if behind is None or behind.unapplied:
             return False
     return True
 
