@@ -1,7 +1,17 @@
 """The floor that speaks Redis; nothing else does."""
 
 from headwater.broker.client import Broker
-from headwater.broker.entry import START, ClaimedPage, ConsumerState, Entry, EntryId, GroupState, StreamState
+from headwater.broker.entry import (
+    START,
+    ClaimedPage,
+    ConsumerState,
+    Entry,
+    EntryId,
+    GroupState,
+    Portion,
+    StreamState,
+)
+from headwater.broker.features import Features
 
 __all__ = [
     "START",
@@ -10,6 +20,8 @@ __all__ = [
     "ConsumerState",
     "Entry",
     "EntryId",
+    "Features",
     "GroupState",
+    "Portion",
     "StreamState",
 ]

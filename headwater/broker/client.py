@@ -18,7 +18,8 @@ import redis.exceptions as raised
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from headwater.broker.entry import ClaimedPage, ConsumerState, Entry, GroupState, StreamState
+from headwater.broker.entry import ClaimedPage, ConsumerState, Entry, GroupState, Portion, StreamState
+from headwater.broker.features import Features, probe
 from headwater.broker.protocol import Command, entries, pack, pack_append, refused
 from headwater.errors import BrokerUnavailable, GroupMissing, HeadwaterError
 from headwater.event import Fields
@@ -45,6 +46,7 @@ class Broker:
         self._reader: Any = None
         self._reader_id: int | None = None
         self._blocked: int | None = None
+        self._features: Features | None = None
 
     @staticmethod
     def _new_pool(url: str, timeout: float, size: int, name: str) -> redis.BlockingConnectionPool:
@@ -79,6 +81,7 @@ class Broker:
         except BaseException as error:
             # A reply may still be on its way: this connection must never be used again.
             await connection.disconnect(nowait=True)
+            self._features = None  # whoever answers next may be another server
             if isinstance(error, _LOST):
                 raise BrokerUnavailable(f"Redis gave no answer ({type(error).__name__}: {error})") from error
             raise
@@ -119,6 +122,12 @@ class Broker:
             return []
         return await self._send(b"".join(map(pack, commands)), len(commands))
 
+    async def features(self) -> Features:
+        """What the server can do beyond Redis 7.0; asked once a connection. Raises BrokerUnavailable."""
+        if self._features is None:
+            self._features = await probe(self.ask)
+        return self._features
+
     async def append(self, appends: Sequence[tuple[str, Fields]]) -> list[str | HeadwaterError]:
         """Append entries in order, in one pipeline.
 
@@ -132,14 +141,17 @@ class Broker:
         return [reply if isinstance(reply, HeadwaterError) else reply.decode() for reply in replies]
 
     async def read(
-        self, group: str, consumer: str, streams: Sequence[str], *, count: int, block: float
+        self, group: str, consumer: str, streams: Sequence[str], *, count: int | Portion, block: float
     ) -> list[Entry]:
         """New entries, up to `count` of each stream; waits up to `block` seconds for the first.
+
+        The further bounds of a `Portion` hold where the server knows them (`Features.bounded_read`).
 
         Raises BrokerUnavailable: what was read may now be pending under this consumer, read it with
         `pending_of`. Raises GroupMissing when a stream or its group is gone.
         """
-        command = ("XREADGROUP", "GROUP", group, consumer, "COUNT", count, "BLOCK", max(1, int(block * 1000)))
+        bounds = await self._bounds(count)
+        command = ("XREADGROUP", "GROUP", group, consumer, *bounds, "BLOCK", max(1, int(block * 1000)))
         packed = pack((*command, "STREAMS", *streams, *(b">" for _ in streams)))
         async with self._connection(self._readers) as connection:
             if connection is not self._reader or self._reader_id is None:
@@ -155,6 +167,13 @@ class Broker:
         if isinstance(reply, HeadwaterError):
             raise reply
         return [entry for stream, part in reply or () for entry in entries(stream.decode(), part)]
+
+    async def _bounds(self, count: int | Portion) -> Command:
+        if isinstance(count, int):
+            return ("COUNT", count)
+        if not (await self.features()).bounded_read:
+            return ("COUNT", count.each)
+        return ("COUNT", count.each, "MAXCOUNT", max(count.each, count.most), "MAXSIZE", count.size)
 
     async def unblock(self) -> None:
         """Let a blocked `read` return at once, empty-handed. Harmless when none is blocked."""
@@ -202,10 +221,26 @@ class Broker:
         if commands:
             await self.pipeline(commands)
 
-    async def release(self, group: str, stream: str, ids: Sequence[str], *, idle: float) -> None:
-        """Give entries away, as idle for `idle` seconds: any worker takes them at its next reclaim."""
-        if ids:
+    async def held_by(self, group: str, consumer: str, stream: str) -> set[str]:
+        """Ids of everything that is pending under this consumer's name."""
+        found: set[str] = set()
+        start = "-"
+        while page := await self.execute("XPENDING", stream, group, start, "+", 1000, consumer):
+            found.update(identity.decode() for identity, *_ in page)
+            start = f"({page[-1][0].decode()}"
+        return found
+
+    async def give_back(self, group: str, consumer: str, stream: str, *, idle: float) -> int:
+        """Give away everything that is pending under this consumer's name; how much that was.
+
+        Any worker takes it at its next reclaim. What somebody else took over meanwhile stays with them.
+        """
+        ids = sorted(await self.held_by(group, consumer, stream))
+        if ids and (await self.features()).nack:
+            await self.execute("XNACK", stream, group, "SILENT", "IDS", len(ids), *ids)
+        elif ids:
             await self.execute("XCLAIM", stream, group, RELEASED, 0, *ids, "IDLE", int(idle * 1000), "JUSTID")
+        return len(ids)
 
     async def acknowledge(self, group: str, ids: Mapping[str, Sequence[str]]) -> None:
         """Take entries off the group's pending list. Idempotent."""

@@ -34,6 +34,17 @@ class Entry(NamedTuple):
     fields: Fields | None
 
 
+class Portion(NamedTuple):
+    """How much one read may bring."""
+
+    each: int
+    """Entries of each stream."""
+    most: int
+    """Entries of all streams together."""
+    size: int
+    """Bytes after which no further entry is added."""
+
+
 class ClaimedPage(NamedTuple):
     """One step of a reclaim: what was taken over, what is lost, where the next step starts."""
 

@@ -46,9 +46,11 @@ async def _unblock(shift: Shift, reading: Task) -> None:
 
 
 async def _release(shift: Shift) -> None:
+    """Give away all that is pending under our name: in hand, let go of, or left by a lost answer."""
     post = shift.post
     try:
-        for stream, ids in shift.hand.held().items():
-            await shift.broker.release(post.group, stream, ids, idle=post.pace.min_idle)
+        for stream in post.streams:
+            given = await shift.broker.give_back(post.group, post.name, stream, idle=post.pace.min_idle)
+            shift.given_back += given
     except (BrokerUnavailable, BrokerRefused) as error:
         log.warning("worker.release_failed", app=post.app, error=str(error))

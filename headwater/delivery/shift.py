@@ -48,6 +48,8 @@ class Shift:
         self.broker_ok = False
         self.database_ok = False
         self.last_error = ""
+        self.given_back = 0
+        """Entries given to others at the end."""
         self.metrics: Metrics | None = None
 
     @property

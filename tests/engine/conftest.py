@@ -209,14 +209,19 @@ class Shop:
 @pytest_asyncio.fixture(loop_scope="session")
 async def shop(servers: RunningServers, templates: tuple[Stock, Stock]) -> AsyncIterator[Shop]:
     """Empty databases, a key prefix of its own, and nothing running yet."""
+    async with opened(templates, servers.redis_url) as world:
+        yield world
+
+
+@contextlib.asynccontextmanager
+async def opened(templates: tuple[Stock, Stock], redis_url: str) -> AsyncIterator[Shop]:
+    """A shop on the Redis of this address; whatever runs in it is stopped at the end."""
     async with templates[0].one() as source_url, templates[1].one() as sink_url:
         source, sink = await Database.open(source_url, size=10), await Database.open(sink_url, size=10)
-        broker = Broker(servers.redis_url)
+        broker = Broker(redis_url)
         catalogue = controls.CATALOGUE.with_prefix(f"t{uuid.uuid4().hex[:8]}:")
         outgoing = Outgoing(controls.CODEC, catalogue)
-        world = Shop(
-            source, sink, broker, outgoing, Producer(controls.CODEC, source="shop"), servers.redis_url
-        )
+        world = Shop(source, sink, broker, outgoing, Producer(controls.CODEC, source="shop"), redis_url)
         try:
             yield world
         finally:

@@ -51,20 +51,22 @@ def sold_by(handle: Handle) -> Consumer:
     return consumer
 
 
-async def settled(shop: Shop) -> bool:
-    """Whether everything appended was given out, and nothing is left in anybody's hands."""
+async def settled(shop: Shop, pending: int = 0) -> bool:
+    """Whether everything appended was given out, and no more than `pending` is in anybody's hands."""
+    left = 0
     for key in shop.catalogue.keys_of("shelf"):
         behind = await lag.lag(shop.broker, key, "shelf-group")
-        if behind is None or behind.unapplied:
+        if behind is None or behind.entries:
             return False
-    return True
+        left += behind.pending
+    return left == pending
 
 
-async def applied(shop: Shop, *names: str) -> None:
-    """Wait until these sales, and no others, are written and everything is acknowledged."""
+async def applied(shop: Shop, *names: str, pending: int = 0) -> None:
+    """Wait until these sales, and no others, are written and all but `pending` entries acknowledged."""
 
     async def done() -> bool:
-        return await shop.sales() == sorted(names) and await settled(shop)
+        return await shop.sales() == sorted(names) and await settled(shop, pending)
 
     await until(done)
 

@@ -276,7 +276,7 @@ async def test_released_entries_can_be_claimed_at_once_by_anybody(broker: Broker
     ids = await append(broker, stream, "a")
     await read(broker, stream)
 
-    await broker.release("g", stream, ids, idle=10)
+    assert await broker.give_back("g", "c", stream, idle=10) == 1
 
     assert await broker.pending_of("g", "c", stream) == []
     assert [entry.id for entry in (await broker.claim_idle(stream, "g", "d", min_idle=9)).entries] == ids

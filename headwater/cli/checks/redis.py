@@ -28,6 +28,7 @@ async def examine(broker: Broker, catalogue: Catalogue, *, production: bool) -> 
     for one in _server(info, production=production):
         yield one
     yield await _skew(broker)
+    yield ok("redis features", ", ".join((await broker.features()).names) or "none beyond Redis 7.0")
     async for one in _groups(broker, catalogue):
         yield one
 
