@@ -1,5 +1,6 @@
 """The floor that speaks Redis; nothing else does."""
 
+from headwater.broker.appender import Appender
 from headwater.broker.client import Broker
 from headwater.broker.entry import (
     START,
@@ -15,6 +16,7 @@ from headwater.broker.features import Features
 
 __all__ = [
     "START",
+    "Appender",
     "Broker",
     "ClaimedPage",
     "ConsumerState",

@@ -20,14 +20,11 @@ from redis.backoff import NoBackoff
 
 from headwater.broker.entry import ClaimedPage, ConsumerState, Entry, GroupState, Portion, StreamState
 from headwater.broker.features import Features, probe
-from headwater.broker.protocol import Command, entries, pack, pack_append, refused
+from headwater.broker.protocol import Command, arrived, entries, pack, pack_append, refused
 from headwater.errors import BrokerUnavailable, GroupMissing, HeadwaterError
 from headwater.event import Fields
 
 _LOST = (raised.ConnectionError, raised.TimeoutError, OSError, asyncio.IncompleteReadError)
-
-STRIDE = 50
-"""Replies that may take `timeout` seconds together."""
 
 RELEASED = "released"
 """The consumer name that holds what nobody works on: given away at a drain, taken at the next reclaim."""
@@ -100,9 +97,18 @@ class Broker:
         async with asyncio.timeout(self.timeout) as limit:
             while len(found) < count:
                 limit.reschedule(loop.time() + self.timeout)
-                for _ in range(min(STRIDE, count - len(found))):
-                    found.append(await _reply(connection, math.inf))
+                found.append(await _reply(connection, math.inf))
+                found += arrived(connection, count - len(found))
         return found
+
+    def appending(self) -> contextlib.AbstractAsyncContextManager[Any]:
+        """A connection for an Appender. Raises BrokerUnavailable, also out of the block."""
+        return self._connection(self._pool)
+
+    async def answers(self, connection: Any, count: int) -> list[str | HeadwaterError]:
+        """What Redis answered to so many appends on this connection, each an id or an error."""
+        replies = await self._replies(connection, count)
+        return [reply if isinstance(reply, HeadwaterError) else reply.decode() for reply in replies]
 
     async def execute(self, *command: Any) -> Any:
         """One command's reply, RESP2 shape. Raises BrokerUnavailable, GroupMissing, BrokerRefused."""
@@ -137,8 +143,9 @@ class Broker:
         if not appends:
             return []
         packed = b"".join(pack_append(stream.encode(), fields) for stream, fields in appends)
-        replies = await self._send(packed, len(appends))
-        return [reply if isinstance(reply, HeadwaterError) else reply.decode() for reply in replies]
+        async with self.appending() as connection:
+            await connection.send_packed_command(packed)
+            return await self.answers(connection, len(appends))
 
     async def read(
         self, group: str, consumer: str, streams: Sequence[str], *, count: int | Portion, block: float

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 import redis.exceptions as raised
+from redis._parsers.hiredis import NOT_ENOUGH_DATA
 
 from headwater.broker.entry import Entry
 from headwater.errors import BrokerRefused, BrokerUnavailable, GroupMissing, HeadwaterError
@@ -37,36 +38,61 @@ def pack(command: Iterable[Word]) -> bytes:
     words = [_word(word) for word in command]
     parts = [b"*%d\r\n" % len(words)]
     for word in words:
-        parts += (_length(word), word, b"\r\n")
+        parts += (b"$", _length(len(word)), word, b"\r\n")
     return b"".join(parts)
 
 
-_LENGTHS = [b"$%d\r\n" % length for length in range(1024)]
-"""Spelled once: formatting the lengths was half the cost of packing an entry."""
+class _Lengths(dict[int, bytes]):
+    """How the lengths of values are spelled; short ones are kept, they are half the cost of packing."""
+
+    def __missing__(self, length: int) -> bytes:
+        spelled = b"%d\r\n" % length
+        if length < 1024:
+            self[length] = spelled
+        return spelled
 
 
-def _length(word: bytes) -> bytes:
-    length = len(word)
-    return _LENGTHS[length] if length < len(_LENGTHS) else b"$%d\r\n" % length
+_length = _Lengths().__getitem__
 
 
 def pack_append(stream: bytes, fields: Fields) -> bytes:
     """XADD with an id given by the server."""
-    parts = [b"*%d\r\n$4\r\nXADD\r\n" % (3 + 2 * len(fields)), _length(stream), stream, b"\r\n$1\r\n*\r\n"]
-    for name, value in fields.items():
-        parts += (_name(name), _length(value), value, b"\r\n")
+    values = [stream, *fields.values()]
+    parts = _append_of(tuple(fields)).copy()
+    parts[1::3] = map(_length, map(len, values))
+    parts[2::3] = values
     return b"".join(parts)
 
 
 @lru_cache(maxsize=1024)
-def _name(name: bytes) -> bytes:
-    return b"$%d\r\n%b\r\n" % (len(name), name)
+def _append_of(names: tuple[bytes, ...]) -> list[bytes]:
+    """An append of these fields, with two places for each value: its length and itself."""
+    parts = [b"*%d\r\n$4\r\nXADD\r\n$" % (3 + 2 * len(names)), b"", b""]
+    id_given = b"\r\n$1\r\n*"
+    for name in names:
+        parts += (b"%b\r\n$%d\r\n%b\r\n$" % (id_given, len(name), name), b"", b"")
+        id_given = b""
+    return [*parts, b"\r\n"]
 
 
 def _word(word: Word) -> bytes:
     if isinstance(word, bytes):
         return word
     return word.encode() if isinstance(word, str) else b"%d" % word
+
+
+def arrived(connection: Any, most: int) -> list[Any]:
+    """Replies that redis-py's parser holds already, up to `most`: without a step of the event loop for each.
+
+    The parser's Reader is not part of redis-py's interface: its version is pinned.
+    """
+    gets = connection._parser._reader.gets
+    found: list[Any] = []
+    while len(found) < most and (reply := gets(False)) is not NOT_ENOUGH_DATA:
+        if isinstance(reply, raised.ConnectionError):
+            raise reply
+        found.append(refused(reply) if isinstance(reply, raised.ResponseError) else reply)
+    return found
 
 
 def entries(stream: str, reply: list[Any] | None) -> list[Entry]:

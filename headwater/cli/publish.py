@@ -18,7 +18,7 @@ from headwater.cli.wiring import Wiring
 from headwater.database import Connection
 from headwater.errors import EventError, SettingsError
 from headwater.event import Event
-from headwater.publish import DirectProducer, Enablement, Outcome, Receipt, Said
+from headwater.publish import DirectProducer, Enablement, Published, Receipt, Said
 
 _NOW = "now"
 _EXIT = {"ok": 0, "failed": 1, "unknown": 3}
@@ -159,7 +159,7 @@ async def _directly(invocation: Invocation, wiring: Wiring, wish: _Wish) -> int:
     return _EXIT[outcome.outcome]
 
 
-def _told(outcome: Outcome) -> str:
+def _told(outcome: Published) -> str:
     lines = [f"{outcome.event_id}  {outcome.outcome}" + (f": {outcome.error}" if outcome.error else "")]
     lines += [f"  {stream} {entry}" for stream, entry in outcome.entries]
     if outcome.outcome == "ok" and not outcome.entries:

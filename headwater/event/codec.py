@@ -11,12 +11,13 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any
+from functools import cache, lru_cache
+from typing import Any, NamedTuple
 
 import msgspec
 
 from headwater.errors import EventError
-from headwater.event.base import Operation
+from headwater.event.base import Event, Operation
 from headwater.event.envelope import Envelope
 from headwater.event.registry import Registry
 
@@ -84,16 +85,18 @@ class Codec:
 
     def _check(self, envelope: Envelope, fields: Fields) -> None:
         """Refuse what `decode` would refuse, without making a second envelope."""
-        text = _bounded_text(fields)
-        if envelope.op != envelope.event.op:
-            raise EventError(
-                "malformed", f"{envelope.type!r} means {envelope.event.op!r}, not {envelope.op!r}"
-            )
+        text = b"".join(fields.values())
+        check_size(fields, len(text))
+        if b"\x00" in text:
+            raise EventError("nul", "a field holds a NUL character, which Postgres can not store")
+        event = envelope.event
+        if envelope.op != event.op:
+            raise EventError("malformed", f"{envelope.type!r} means {event.op!r}, not {envelope.op!r}")
+        data = fields[b"data"]
         try:
-            if _suspicious(text):
-                guard(fields[b"data"], envelope.tenant)
-                guard(fields[b"metadata"], envelope.tenant)
-            self.registry.read(envelope.type, envelope.event.schema_version, fields[b"data"])
+            guard(data, envelope.tenant)
+            guard(fields[b"metadata"], envelope.tenant)
+            self.registry.read(event.type, event.schema_version, data)
         except EventError:
             raise
         except Exception as error:  # whatever a reader would stumble over
@@ -102,35 +105,25 @@ class Codec:
 
     def _write(self, envelope: Envelope) -> Fields:
         event = envelope.event
-        if envelope.metadata:
-            _refuse_not_finite(envelope.metadata)
-        metadata = {
-            **envelope.metadata,
-            **event.labels(),
-            "targetApplication": None if envelope.target == "*" else envelope.target,
-            "correlationId": envelope.correlation or None,
-            "isHistoricalSync": envelope.historical,
-        }
-        original = event.original_time() if envelope.historical else None
-        if original:
-            metadata[original[0]] = original[1]
+        key = event.key.encode()
+        has = _habits(type(event))
         return {
             b"eventId": envelope.id.encode(),
-            b"eventType": event.type.encode(),
+            b"eventType": has.type,
             b"tenantId": envelope.tenant.encode(),
-            b"entityId": event.entity.encode(),
-            **{name.encode(): _scalar(value) for name, value in event.headline().items()},
+            b"entityId": event.entity.encode() if has.entity else key,
+            **(_headline(event) if has.headline else {}),
             b"timestamp": envelope.time.encode(),
             b"source": envelope.source.encode(),
-            b"schemaVersion": str(event.schema_version).encode(),
+            b"schemaVersion": has.version,
             b"op": envelope.op.encode(),
             b"version": b"" if envelope.version is None else _integer(envelope.version),
-            b"key": event.key.encode(),
+            b"key": key,
             b"target": envelope.target.encode(),
             b"hist": b"1" if envelope.historical else b"0",
             **({b"job": envelope.job.encode()} if envelope.job else {}),
             b"data": _dump(event),
-            b"metadata": _dump(metadata),
+            b"metadata": _metadata(envelope, labelled=has.labels),
         }
 
     def decode(self, fields: Fields) -> Envelope:
@@ -183,6 +176,55 @@ class Codec:
             correlation=correlation if isinstance(correlation, str) else "",
             metadata=labels,
         )
+
+
+class _Habits(NamedTuple):
+    """What every event of a class has, so that it is not asked of each."""
+
+    type: bytes
+    version: bytes
+    entity: bool
+    headline: bool
+    labels: bool
+
+
+@cache
+def _habits(event: type[Event]) -> _Habits:
+    declares = (getattr(event, name) is not getattr(Event, name) for name in ("entity", "headline", "labels"))
+    return _Habits(event.type.encode(), b"%d" % event.schema_version, *declares)
+
+
+def _headline(event: Event) -> Fields:
+    return {name.encode(): _scalar(value) for name, value in event.headline().items()}
+
+
+def _metadata(envelope: Envelope, *, labelled: bool) -> bytes:
+    if not (envelope.metadata or labelled or envelope.historical or envelope.correlation):
+        return _plain_metadata(envelope.target)
+    if envelope.metadata:
+        _refuse_not_finite(envelope.metadata)
+    original = envelope.event.original_time() if envelope.historical else None
+    return _dump(
+        {
+            **envelope.metadata,
+            **envelope.event.labels(),
+            **_headers(envelope.target, envelope.correlation, historical=envelope.historical),
+            **(dict([original]) if original else {}),
+        }
+    )
+
+
+@lru_cache(maxsize=256)
+def _plain_metadata(target: str) -> bytes:
+    return _dump(_headers(target, "", historical=False))
+
+
+def _headers(target: str, correlation: str, *, historical: bool) -> dict[str, Any]:
+    return {
+        "targetApplication": None if target == "*" else target,
+        "correlationId": correlation or None,
+        "isHistoricalSync": historical,
+    }
 
 
 def check_size(fields: Fields, values: int) -> None:

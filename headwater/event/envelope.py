@@ -50,10 +50,14 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return self.event.subject.name
 
 
+_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+"""The two bits that make it a UUID of RFC 9562."""
+
+
 def event_id(event_type: str, tenant: str, key: str, version: int | str) -> str:
     """The id of a fact: the same type, tenant, thing and version always give the same UUID."""
-    digest = hashlib.sha256("\x1f".join((event_type, tenant, key, str(version))).encode()).hexdigest()
-    variant = "89ab"[int(digest[16], 16) & 3]  # the two bits that make it a UUID of RFC 9562
+    digest = hashlib.sha256(f"{event_type}\x1f{tenant}\x1f{key}\x1f{version}".encode()).hexdigest()
+    variant = _VARIANT[digest[16]]
     return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
 
 

@@ -1,6 +1,6 @@
 """How events are said: through the outbox, by the relay, or directly."""
 
-from headwater.publish.direct import DirectProducer, Outcome
+from headwater.publish.direct import DirectProducer, Published
 from headwater.publish.outgoing import Enablement, Outgoing
 from headwater.publish.producer import Producer, Receipt
 from headwater.publish.relay import Relay
@@ -11,9 +11,9 @@ __all__ = [
     "About",
     "DirectProducer",
     "Enablement",
-    "Outcome",
     "Outgoing",
     "Producer",
+    "Published",
     "Receipt",
     "Relay",
     "Said",

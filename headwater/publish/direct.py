@@ -1,29 +1,30 @@
 """Publish without a database, and say honestly what became of it.
 
-Concurrent publishes share pipelines: while one is on its way, the next collects. A lost answer is
-*unknown*: the event may be on its streams or not, and saying it again under the same id is harmless.
+Concurrent publishes share pipelines by themselves. A lost answer is *unknown*: the event may be on
+its streams or not, and saying it again under the same id is harmless. Ids are given before anything waits.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple, Unpack
 
 import msgspec
 
-from headwater import failpoints
-from headwater.broker import Broker
-from headwater.errors import BrokerUnavailable, HeadwaterError
-from headwater.event import Event, Fields
+from headwater.broker import Appender, Broker
+from headwater.errors import BrokerUnavailable, EventError, HeadwaterError
+from headwater.event import Envelope, Event, Fields
 from headwater.publish.outgoing import Enabled, Outgoing
 from headwater.publish.said import REALM, About, Said
 
-PIPELINE = 500
-"""Entries of one pipeline at most."""
+CHUNK = 100
+"""Events of `publish_many` that are encoded while the ones before them are on their way."""
+
+Appends = list[tuple[str, Fields]]
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class Published(msgspec.Struct, frozen=True, gc=False):
     """What became of a direct publish."""
 
     outcome: Literal["ok", "failed", "unknown"]
@@ -34,8 +35,9 @@ class Outcome(msgspec.Struct, frozen=True):
     error: str = ""
 
 
-class _Waiting(NamedTuple):
-    appends: Sequence[tuple[str, Fields]]
+class _Chunk(NamedTuple):
+    ids: list[str]
+    appends: list[Appends | EventError]
     answer: asyncio.Future[list[str | HeadwaterError]]
 
 
@@ -47,80 +49,102 @@ class DirectProducer:
     ) -> None:
         """`enabled` says which applications a tenant has; asked only for streams of applications."""
         self._outgoing = outgoing
-        self._broker = broker
+        self._appender = Appender(broker)
         self._enabled = enabled
         self._source = source
         self._realm = realm
-        self._waiting: list[_Waiting] = []
-        self._flushing: asyncio.Task[None] | None = None
 
-    async def publish(self, event: Event, **about: Unpack[About]) -> Outcome:
-        """Publish one event. Raises EventError when it can not be said; never for a server."""
-        return (await self.publish_many([Said(event, **about)]))[0]
+    async def publish(self, event: Event, **about: Unpack[About]) -> Published:
+        """Publish one event. Raises EventError when it can not be said; never for a server.
 
-    async def publish_many(self, said: Iterable[Said]) -> list[Outcome]:
-        """Publish events in the order given; an outcome each."""
+        Cancelled, it is *unknown*: others that are under way lose nothing by it.
+        """
+        envelope = Said(event, **about).envelope(self._source, realm=self._realm)
+        tenant = envelope.tenant
+        enabled = (
+            (await self._enabled((tenant,))).get(tenant, ())
+            if self._outgoing.wants_enablement(event.type)
+            else ()
+        )
+        appends = self._outgoing.entries(envelope, enabled)
+        try:
+            return _published(envelope.id, appends, await self._appender.append(appends))
+        except BrokerUnavailable as error:
+            return _lost(envelope.id, error)
+
+    async def publish_many(self, said: Iterable[Said]) -> list[Published]:
+        """Publish events in the order given; for each what became of it.
+
+        An event that breaks its contract has failed and says why; its neighbours are published. Raises
+        EventError `missing_version` before anything is sent. Once an answer is lost or there is no
+        connection, nothing more is sent, and that has failed.
+        """
         envelopes = [one.envelope(self._source, realm=self._realm) for one in said]
         needing = {one.tenant for one in envelopes if self._outgoing.wants_enablement(one.type)}
         enabled = await self._enabled(needing) if needing else {}
-        groups = [self._outgoing.entries(one, enabled.get(one.tenant, ())) for one in envelopes]
-        appends = [append for group in groups for append in group]
+        chunks: list[_Chunk] = []
         try:
-            replies = await self._append(appends)
-        except BrokerUnavailable as error:
-            outcome: Literal["failed", "unknown"] = "unknown" if error.sent else "failed"
-            return [Outcome(outcome, one.id, error=str(error)) for one in envelopes]
-        answers = iter(zip(appends, replies, strict=True))
-        return [
-            _outcome(one.id, [next(answers) for _ in group])
-            for one, group in zip(envelopes, groups, strict=True)
-        ]
+            unanswered = 0
+            for at in range(0, len(envelopes), CHUNK):
+                chunks.append(await self._hand(envelopes[at : at + CHUNK], enabled))
+                await asyncio.sleep(0)  # it goes on its way while the next one is encoded
+                while unanswered < len(chunks) and chunks[unanswered].answer.done():
+                    unanswered += 1
+                if unanswered and chunks[unanswered - 1].answer.exception():
+                    break
+            found = [one for chunk in chunks for one in await _told(chunk)]
+        finally:
+            for chunk in chunks:  # after a cancel: nobody will ask any more
+                chunk.answer.cancel() or chunk.answer.cancelled() or chunk.answer.exception()
+        unsent = "not sent, because those before it were not answered"
+        return found + [Published("failed", one.id, error=unsent) for one in envelopes[len(found) :]]
 
-    async def _append(self, appends: Sequence[tuple[str, Fields]]) -> list[str | HeadwaterError]:
-        if not appends:
-            return []
-        waiting = _Waiting(appends, asyncio.get_running_loop().create_future())
-        self._waiting.append(waiting)
-        if self._flushing is None or self._flushing.done():
-            self._flushing = asyncio.create_task(self._flush(), name="publish-flush")
-        return await asyncio.shield(waiting.answer)
+    async def _hand(self, some: Sequence[Envelope], enabled: Mapping[str, set[str]]) -> _Chunk:
+        appends = [self._encoded(one, enabled.get(one.tenant, ())) for one in some]
+        together = [one for group in appends if isinstance(group, list) for one in group]
+        return _Chunk([one.id for one in some], appends, await self._appender.hand(together))
 
-    async def _flush(self) -> None:
-        while self._waiting:
-            together: list[_Waiting] = []
-            size = 0
-            while self._waiting and size < PIPELINE:
-                together.append(self._waiting.pop(0))
-                size += len(together[-1].appends)
-            await self._send(together)
-
-    async def _send(self, together: list[_Waiting]) -> None:
+    def _encoded(self, envelope: Envelope, enabled: Iterable[str]) -> Appends | EventError:
         try:
-            replies = iter(await self._broker.append([append for one in together for append in one.appends]))
-            failpoints.reached("producer.sent")
-        except BaseException as error:
-            for one in together:
-                if not one.answer.done():
-                    one.answer.set_exception(_as_unavailable(error))
-            if not isinstance(error, HeadwaterError):
-                raise
-            return
-        for one in together:
-            one.answer.set_result([next(replies) for _ in one.appends])
+            return self._outgoing.entries(envelope, enabled)
+        except EventError as error:
+            return error
 
     async def close(self) -> None:
         """Wait until everything said so far has its outcome. Idempotent; the broker stays open."""
-        if self._flushing is not None:
-            await self._flushing
+        await self._appender.close()
 
 
-def _as_unavailable(error: BaseException) -> BrokerUnavailable:
-    if isinstance(error, BrokerUnavailable):
-        return error
-    return BrokerUnavailable(f"publishing was interrupted ({type(error).__name__})")
+async def _told(chunk: _Chunk) -> list[Published]:
+    try:
+        replies = iter(await chunk.answer)
+    except BrokerUnavailable as error:
+        return [
+            _refused(identity, group) if isinstance(group, EventError) else _lost(identity, error)
+            for identity, group in zip(chunk.ids, chunk.appends, strict=True)
+        ]
+    return [
+        _refused(identity, group)
+        if isinstance(group, EventError)
+        else _published(identity, group, [next(replies) for _ in group])
+        for identity, group in zip(chunk.ids, chunk.appends, strict=True)
+    ]
 
 
-def _outcome(event_id: str, answers: list[tuple[tuple[str, Fields], str | HeadwaterError]]) -> Outcome:
-    entries = tuple((append[0], reply) for append, reply in answers if isinstance(reply, str))
-    errors = [str(reply) for _, reply in answers if isinstance(reply, HeadwaterError)]
-    return Outcome("failed" if errors else "ok", event_id, entries, "; ".join(errors))
+def _refused(identity: str, error: EventError) -> Published:
+    return Published("failed", identity, error=f"{error.reason}: {error}")
+
+
+def _lost(identity: str, error: BrokerUnavailable) -> Published:
+    return Published("unknown" if error.sent else "failed", identity, error=str(error))
+
+
+def _published(identity: str, appends: Appends, replies: Sequence[str | HeadwaterError]) -> Published:
+    taken: list[tuple[str, str]] = []
+    errors: list[str] = []
+    for (stream, _), reply in zip(appends, replies, strict=True):
+        if isinstance(reply, str):
+            taken.append((stream, reply))
+        else:
+            errors.append(str(reply))
+    return Published("failed" if errors else "ok", identity, tuple(taken), "; ".join(errors))

@@ -10,13 +10,19 @@ import msgspec
 
 from headwater.database import Database
 from headwater.event import Codec, Envelope, Event, Fields
-from headwater.topology import Catalogue
+from headwater.topology import Catalogue, Stream
 
 Respell = Callable[[Envelope, Fields, str], Fields]
 """Rewrites an entry in the old spelling of its stream."""
 
 Enabled = Callable[[Iterable[str]], Awaitable[Mapping[str, set[str]]]]
 """Which applications each tenant has enabled."""
+
+PLANS = 4096
+"""Routes that are remembered."""
+
+_Plan = tuple[Stream, tuple[tuple[str, str], ...]]
+"""The family, and for each stream of it (application, target on the wire)."""
 
 
 class Outgoing:
@@ -27,6 +33,8 @@ class Outgoing:
         self.codec = codec
         self.catalogue = catalogue
         self._respell = respell
+        self._plans: dict[tuple[str, str, frozenset[str], bool], _Plan] = {}
+        self._wanting: dict[str, bool] = {}
 
     def entries(self, envelope: Envelope, enabled: Iterable[str]) -> list[tuple[str, Fields]]:
         """(stream key, fields) for every stream the event goes to now; empty when nobody wants it.
@@ -35,33 +43,54 @@ class Outgoing:
         application goes nowhere while that is not enabled, also not to a stream that all share.
         Raises EventError.
         """
-        if envelope.historical:
-            enabled = {envelope.target}
-        elif not self._may_have(envelope.target, set(enabled)):
-            return []
+        who = frozenset((envelope.target,)) if envelope.historical else frozenset(enabled)
+        stream, aims = self._plan(envelope.type, envelope.target, who, envelope.historical)
         found = []
-        for key, target in self.catalogue.route(envelope.type, envelope.tenant, enabled):
-            aimed = envelope.target if target == "*" else target
+        for app, aimed in aims:
             addressed = (
                 envelope if aimed == envelope.target else msgspec.structs.replace(envelope, target=aimed)
             )
-            found.append((key, self._spell(addressed, key)))
+            key = self.catalogue.keys.stream(stream, envelope.tenant, app)
+            found.append((key, self._spell(addressed, key, stream)))
         return found
 
-    def _may_have(self, target: str, enabled: set[str]) -> bool:
+    def _plan(self, event_type: str, target: str, enabled: frozenset[str], historical: bool) -> _Plan:
+        asked = (event_type, target, enabled, historical)
+        plan = self._plans.get(asked)
+        if plan is None:
+            if len(self._plans) >= PLANS:  # targets may be whatever somebody wrote into the outbox
+                self._plans.clear()
+            plan = self._plans[asked] = self._new_plan(event_type, target, enabled, historical=historical)
+        return plan
+
+    def _new_plan(self, event_type: str, target: str, enabled: frozenset[str], *, historical: bool) -> _Plan:
+        stream = self.catalogue.stream(event_type)
+        if not historical and not self._may_have(target, enabled):
+            return stream, ()
+        if not stream.per_application:
+            return stream, (("", target),)
+        return stream, tuple((app, app) for app in self.catalogue.readers(stream, enabled))
+
+    def _may_have(self, target: str, enabled: frozenset[str]) -> bool:
         for app, group in self.catalogue.groups.items():
             if target in {app, *group.aliases}:
                 return bool(enabled & {app, *group.aliases})
         return True  # meant for all, or for somebody whose groups are not ours
 
-    def _spell(self, envelope: Envelope, key: str) -> Fields:
+    def _spell(self, envelope: Envelope, key: str, stream: Stream) -> Fields:
         fields = self.codec.encode(envelope)
-        if self._respell is None or self.catalogue.stream(envelope.type).spelling == "own":
+        if self._respell is None or stream.spelling == "own":
             return fields
         return self._respell(envelope, fields, key)
 
     def wants_enablement(self, event_type: str) -> bool:
         """Whether the event's streams depend on what its tenant has enabled."""
+        known = self._wanting.get(event_type)
+        if known is None:
+            known = self._wanting[event_type] = self._depends(event_type)
+        return known
+
+    def _depends(self, event_type: str) -> bool:
         stream = self.catalogue.stream(event_type)
         aimed = any(one.type == event_type and one.target is not Event.target for one in stream.events)
         return stream.per_application or aimed

@@ -105,12 +105,13 @@ class Catalogue:
         stream = self.stream(event_type)
         if not stream.per_application:
             return [(self.keys.stream(stream, tenant), "*")]
-        wanted = set(enabled)
         return [
-            (self.keys.stream(stream, tenant, app), app)
-            for app, names in self._readers[stream.name]
-            if wanted & names
+            (self.keys.stream(stream, tenant, app), app) for app in self.readers(stream, frozenset(enabled))
         ]
+
+    def readers(self, stream: Stream, enabled: frozenset[str]) -> list[str]:
+        """Applications among `enabled` whose groups read a family."""
+        return [app for app, names in self._readers[stream.name] if enabled & names]
 
     def keys_of(self, app: str) -> list[str]:
         """Every Redis key the application's group reads, in declared order."""

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import pytest
 import pytest_asyncio
 
-from headwater.broker import Broker, Entry
+from headwater.broker import Appender, Broker, Entry
 from headwater.errors import EventError
-from headwater.publish import DirectProducer, Outgoing
+from headwater.publish import DirectProducer, Outgoing, Said
 from headwater.testing import FaultProxy, RunningServers, controls, until
 
 
@@ -27,8 +27,8 @@ class Counter:
     enabled: set[str]
     tenant: str
 
-    async def entries(self, name: str = "sales") -> list[Entry]:
-        return await self.redis.range(self.prefix + name, count=1000)
+    async def entries(self, name: str = "sales", count: int = 1000) -> list[Entry]:
+        return await self.redis.range(self.prefix + name, count=count)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -134,6 +134,110 @@ async def test_a_caller_that_gives_up_waiting_takes_nothing_from_the_others(coun
 
     assert (await patient).outcome == "ok"
     assert len(await counter.entries()) == 3
+
+
+async def test_of_many_events_one_that_breaks_its_contract_fails_alone(counter: Counter) -> None:
+    said = [Said(sale(f"s{n:03}"), counter.tenant) for n in range(250)]
+    said[120] = Said(sale("a\x00b"), counter.tenant)
+
+    published = await counter.producer.publish_many(said)
+
+    assert [one.outcome for one in published] == ["ok"] * 120 + ["failed"] + ["ok"] * 129
+    assert published[120].error.startswith("nul: ")
+    entries = [entry.id for entry in await counter.entries()]
+    assert entries == [stream_and_id[1] for one in published for stream_and_id in one.entries]
+
+
+async def test_of_many_events_those_under_way_are_unknown_and_those_not_sent_surely_nowhere(
+    counter: Counter,
+) -> None:
+    said = [Said(sale(f"s{n:05}"), counter.tenant, operation_id=f"s{n}") for n in range(20_000)]
+    counter.proxy.lose_reply(to=b"XADD")
+
+    published = await counter.producer.publish_many(said)
+    there = {(entry.fields or {})[b"eventId"].decode() for entry in await counter.entries(count=50_000)}
+    again = await counter.producer.publish_many(said)
+
+    assert counter.proxy.lost == 1
+    assert published[0].outcome == "unknown"
+    assert published[-1].outcome == "failed"
+    for one in published:
+        assert one.outcome == "unknown" or (one.event_id in there) == (one.outcome == "ok")
+    assert {one.outcome for one in again} == {"ok"}
+    assert [one.event_id for one in again] == [one.event_id for one in published]
+
+
+async def test_a_state_without_a_version_is_refused_before_any_of_many_is_sent(counter: Counter) -> None:
+    good = controls.GoodChanged(good_id="g1", name="tea")
+    with pytest.raises(EventError) as raised:
+        await counter.producer.publish_many([Said(sale("s1"), counter.tenant), Said(good, counter.tenant)])
+
+    assert raised.value.reason == "missing_version"
+    assert await counter.entries() == []
+
+
+async def test_a_pipeline_is_sent_while_the_one_before_is_still_unanswered(counter: Counter) -> None:
+    await counter.producer.publish(sale("first"), tenant=counter.tenant)
+    before = counter.proxy.requests
+    await counter.redis.execute("CLIENT", "PAUSE", 60_000, "WRITE")
+    try:
+        first = asyncio.create_task(counter.producer.publish(sale("s1"), tenant=counter.tenant))
+        await until(lambda: counter.proxy.requests == before + 1, within=0.5, every=0.002)
+        second = asyncio.create_task(counter.producer.publish(sale("s2"), tenant=counter.tenant))
+        await until(lambda: counter.proxy.requests == before + 2, within=0.5, every=0.002)
+    finally:
+        await counter.redis.execute("CLIENT", "UNPAUSE")
+
+    assert [(await first).outcome, (await second).outcome] == ["ok", "ok"]
+    keys = [(entry.fields or {})[b"key"] for entry in await counter.entries()]
+    assert keys == [b"first", b"s1", b"s2"]
+
+
+async def test_a_call_given_up_before_it_was_sent_says_nothing(counter: Counter) -> None:
+    await counter.producer.publish(sale("first"), tenant=counter.tenant)
+    impatient = asyncio.create_task(counter.producer.publish(sale("given up"), tenant=counter.tenant))
+    patient = asyncio.create_task(counter.producer.publish(sale("s2"), tenant=counter.tenant))
+    await asyncio.sleep(0)  # both have asked, nothing has gone out
+    impatient.cancel()
+    await asyncio.gather(impatient, return_exceptions=True)
+
+    assert (await patient).outcome == "ok"
+    assert len(await counter.entries()) == 2
+
+
+async def test_to_close_is_to_finish_what_was_said(counter: Counter) -> None:
+    counter.proxy.delay(0.02)
+    said = [asyncio.create_task(counter.producer.publish(sale(f"s{n}"), tenant="t")) for n in range(50)]
+    await asyncio.sleep(0)
+
+    await counter.producer.close()
+
+    assert {one.result().outcome for one in said} == {"ok"}
+    assert len(await counter.entries()) == 50
+
+
+async def test_callers_wait_in_their_order_while_there_is_no_room(counter: Counter) -> None:
+    """What waits is bounded in bytes, however long Redis is silent."""
+    behind = Broker(counter.proxy.url, timeout=30.0)
+    appender = Appender(behind, room=5_000)
+    await appender.append([(counter.prefix + "sales", {b"key": b"first"})])
+    counter.proxy.black_hole()
+    rows = [{b"key": b"%03d" % number, b"data": b"x" * 1_000} for number in range(60)]
+
+    asked = [asyncio.create_task(appender.append([(counter.prefix + "sales", row)])) for row in rows]
+    await until(lambda: appender.waiting > 3_000)
+    full = appender.waiting
+    asked[20].cancel()
+    await counter.proxy.heal()
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+
+    assert full <= 5_000
+    assert isinstance(answers[20], asyncio.CancelledError)
+    keys = [(entry.fields or {})[b"key"] for entry in await counter.entries()]
+    assert keys == [b"first", *(row[b"key"] for row in rows if row is not rows[20])]
+    assert appender.waiting == 0
+    await appender.close()
+    await behind.close()
 
 
 @pytest.mark.parametrize(
