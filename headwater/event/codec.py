@@ -19,20 +19,19 @@ import msgspec
 from headwater.errors import EventError
 from headwater.event.base import Event, Operation
 from headwater.event.envelope import Envelope
+from headwater.event.limits import (
+    EXACT_INTEGER,
+    IDENTITY_LIMIT,
+    SIZE_LIMIT,
+    TENANT_LIMIT,
+    VERSION_LIMIT,
+    Fields,
+)
+from headwater.event.plain import PlainReader
 from headwater.event.registry import Registry
 
-SIZE_LIMIT = 256 * 1024
-"""Bytes of all fields of one entry together."""
-IDENTITY_LIMIT = 128
-"""Characters of an event's id: it is the key of an index."""
-TENANT_LIMIT = 64
-"""Characters of a tenant's id."""
-VERSION_LIMIT = 2**63
-"""Versions stand in a bigint."""
-EXACT_INTEGER = 2**53
-"""Larger integers are written as JSON text: JavaScript would round them."""
+__all__ = ["SIZE_LIMIT", "Codec", "Fields", "Foreign", "Headers", "headers"]
 
-Fields = dict[bytes, bytes]
 Foreign = Callable[[Fields], Envelope]
 """Reads an entry of another dialect; raises EventError."""
 
@@ -65,6 +64,7 @@ class Codec:
         """`foreign` reads entries that are not of our dialect."""
         self.registry = registry
         self._foreign = foreign
+        self._plain = PlainReader(registry)
 
     def encode(self, envelope: Envelope) -> Fields:
         """The fields of an entry, in constant order.
@@ -128,6 +128,14 @@ class Codec:
 
     def decode(self, fields: Fields) -> Envelope:
         """The envelope of an entry, of whichever dialect. Raises EventError."""
+        try:
+            envelope = self._plain.read(fields)
+        except Exception:  # something is unusual, or wrong; what it is, the long way finds out
+            envelope = None
+        return envelope or self.decode_with_care(fields)
+
+    def decode_with_care(self, fields: Fields) -> Envelope:
+        """The same by the long way, which looks at everything. Raises EventError."""
         text = _bounded_text(fields)
         try:
             if b"op" in fields:

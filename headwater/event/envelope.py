@@ -6,6 +6,7 @@ import hashlib
 import os
 import time
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -32,7 +33,8 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     job: str = ""
     """The backfill job that said this, empty for live events."""
     correlation: str = ""
-    metadata: dict[str, Any] = msgspec.field(default_factory=dict)
+    metadata: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    """Further labels. Never changed: events that were read share it."""
 
     @property
     def type(self) -> str:

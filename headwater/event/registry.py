@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -59,6 +59,13 @@ class Registry:
 
     def __contains__(self, event_type: object) -> bool:
         return event_type in self._events
+
+    def current(self) -> Iterator[tuple[type[Event], Callable[[bytes], Any]]]:
+        """Each event with the decoder of its current version's data."""
+        for event in self._events.values():
+            known = self._known[event.type, event.schema_version]
+            if known.upcast is None:
+                yield event, known.decoder.decode
 
     def event(self, event_type: str) -> type[Event]:
         """The class of a type. Raises EventError `unknown_event`."""

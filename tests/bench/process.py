@@ -16,6 +16,7 @@ from typing import Any
 
 from headwater import telemetry
 from headwater.broker import Broker
+from headwater.cli.loops import calm_collector
 from headwater.config import LogSettings
 from headwater.database import Database
 from headwater.delivery import Pace, Worker
@@ -77,6 +78,7 @@ async def main(role: str) -> None:
 
     loop = asyncio.get_running_loop()
     loop.add_reader(sys.stdin.fileno(), asked)
+    calm_collector()
     print("{}", flush=True)
     await thing.run()
 
