@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from headwater.broker import Broker
     from headwater.database import Database, Tx
     from headwater.database.attach import Attached
-    from headwater.delivery import Consumer, Context, Limits, Pace, Worker
+    from headwater.delivery import Consumer, Context, Done, Limits, Pace, Worker
     from headwater.errors import (
         BrokerRefused,
         BrokerUnavailable,
@@ -47,7 +47,7 @@ _HOMES = {
     "headwater.broker": ("Broker",),
     "headwater.database": ("Database", "Tx"),
     "headwater.database.attach": ("Attached",),
-    "headwater.delivery": ("Consumer", "Context", "Limits", "Pace", "Worker"),
+    "headwater.delivery": ("Consumer", "Context", "Done", "Limits", "Pace", "Worker"),
     "headwater.errors": (
         *("BrokerRefused", "BrokerUnavailable", "DatabaseUnavailable", "DeclarationError", "EventError"),
         *(
@@ -84,6 +84,7 @@ __all__ = [
     "DatabaseUnavailable",
     "DeclarationError",
     "DirectProducer",
+    "Done",
     "Enablement",
     "Envelope",
     "Event",

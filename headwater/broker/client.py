@@ -220,6 +220,16 @@ class Broker:
         lost = [identity.decode() for identity in (reply[2] if len(reply) > 2 else ())]
         return ClaimedPage(entries(stream, [part for part in reply[1] if part]), lost, reply[0].decode())
 
+    async def claim(
+        self, stream: str, group: str, consumer: str, ids: Sequence[str], *, min_idle: float
+    ) -> list[Entry]:
+        """Take over those of these deliveries that are idle for at least `min_idle` seconds.
+
+        Source: https://redis.io/docs/latest/commands/xclaim/
+        """
+        reply = await self.execute("XCLAIM", stream, group, consumer, int(min_idle * 1000), *ids)
+        return entries(stream, [part for part in reply if part])
+
     async def heartbeat(self, group: str, consumer: str, held: Mapping[str, Iterable[str]]) -> None:
         """Reset the idle time of everything this consumer holds, without raising its delivery counts."""
         commands: list[Command] = [

@@ -1,38 +1,25 @@
 """Apply work to the application's database: effect, ledger or inbox, and position in one transaction.
 
-`apply` is all or nothing. `settle` finds by halving which entries of a batch can not be applied,
-so that a bad one costs only itself.
+`apply` is all or nothing; `settle` says what becomes of each entry of a batch.
 """
 
 from __future__ import annotations
 
-import asyncio
-import random
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import asyncpg
 
 from headwater import failpoints, telemetry
 from headwater.broker import EntryId
-from headwater.database import Database, Tx, is_unavailable, load
-from headwater.delivery.consumer import Consumer, Context, Function, Upsert
+from headwater.database import Database, Tx, load
+from headwater.delivery import handlers
+from headwater.delivery.consumer import Consumer, Function, Upsert
+from headwater.delivery.halving import Failures, Halving, TablesUnfit, Thing
 from headwater.delivery.mirror import Mirror, compile_mirror
-from headwater.delivery.outcome import Ack, Fault, Limits, Outcome, classify, decide, describe
+from headwater.delivery.outcome import Limits, Outcome
 from headwater.delivery.work import Work, by_step, for_function, for_upsert
-from headwater.errors import DatabaseUnavailable, HeadwaterError
 
 log = telemetry.logger(__name__)
-RACES = 5
-"""How often a batch that lost a race is applied again before it is halved."""
-
-
-class TablesUnfit(HeadwaterError):
-    """The application's tables do not fit its declaration: nothing can be applied until that is mended."""
-
-
-class HandlerFailed(HeadwaterError):
-    """A handler could not reach something that is not the application's database."""
 
 
 class Applier:
@@ -93,15 +80,7 @@ class Applier:
 
     async def _run(self, tx: Tx, step: Function, batch: list[Work]) -> int:
         admitted = await self._admit(tx, step, batch)
-        for one in admitted:
-            try:
-                async with asyncio.timeout(self.limits.handler):  # else it would hold its batch for ever
-                    await step.handler(one.envelope.event, tx, _context(one))
-            except Exception as error:
-                if is_unavailable(error) and not tx.is_closed():
-                    # Not our database: what the handler asked did not answer. That counts as its failure.
-                    raise HandlerFailed(describe(error)) from error
-                raise
+        await handlers.run(step, tx, admitted, self.limits)
         return len(admitted)
 
     async def _admit(self, tx: Tx, step: Function, batch: list[Work]) -> list[Work]:
@@ -128,52 +107,13 @@ class Applier:
             entries = [max(taken[stream], key=EntryId.parse) for stream in streams]
             await tx.execute(load(__file__, "advance"), self.consumer.app, self.name, streams, entries)
 
-    async def settle(self, work: Sequence[Work], failures: dict[tuple[str, str], int]) -> list[Outcome]:
+    async def settle(
+        self, work: Sequence[Work], failures: Failures, blocked: Iterable[Thing] = ()
+    ) -> list[Outcome]:
         """An outcome for each, in order. `failures`: how often an entry failed before.
 
-        Raises DatabaseUnavailable or TablesUnfit: then nothing is decided about any of them.
+        What is about a `blocked` thing is held. Raises DatabaseUnavailable or TablesUnfit: then nothing
+        is decided about any of them.
         """
-        error = await self._attempt(work)
-        if error is None:
-            return [Ack()] * len(work)
-        if len(work) == 1:
-            delivery = work[0].delivery
-            before = failures.get((delivery.stream, delivery.entry), 0)
-            return [decide(error, failures=before, limits=self.limits, chance=random.random())]  # noqa: S311
-        middle = len(work) // 2
-        return [*await self.settle(work[:middle], failures), *await self.settle(work[middle:], failures)]
-
-    async def _attempt(self, work: Sequence[Work]) -> Exception | None:
-        last: Exception | None = None
-        for _ in range(RACES):
-            try:
-                await self.apply(work)
-            except Exception as error:  # the edge of a delivery: every failure becomes an outcome
-                fault = classify(error)
-                if fault is Fault.AGAIN:
-                    last = error
-                    continue
-                if fault is Fault.UNAVAILABLE:
-                    raise DatabaseUnavailable(describe(error)) from error
-                if fault is Fault.DEPLOY:
-                    raise TablesUnfit(describe(error), hint="run: headwater doctor") from error
-                return error
-            return None
-        return last
-
-
-def _context(work: Work) -> Context:
-    envelope: Any = work.envelope
-    return Context(
-        tenant=envelope.tenant,
-        key=envelope.key,
-        version=envelope.version,
-        event_id=envelope.id,
-        historical=envelope.historical,
-        target=envelope.target,
-        source=envelope.source,
-        correlation=envelope.correlation or str(envelope.metadata.get("correlationId") or ""),
-        time=envelope.time,
-        stream=work.delivery.stream,
-        entry=work.delivery.entry,
-    )
+        halving = Halving(self.apply, self.consumer, self.limits, failures, set(blocked))
+        return await halving.settle(work)

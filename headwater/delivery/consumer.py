@@ -10,22 +10,30 @@
     @crm.on(CreditConsumed)
     async def on_credit_consumed(event: CreditConsumed, tx: Tx, context: Context) -> None: ...
 
+    @crm.on(CreditConsumed, batch=500, effect=True)
+    async def report(
+        events: Sequence[CreditConsumed], tx: Tx, contexts: Sequence[Context]
+    ) -> Sequence[Done | Retry | Reject] | None: ...
+
 A state event has one projection. Effects (mail, webhooks) stand beside it: they run once an event
 id, never for historical events unless asked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any, Protocol, TypeVar, cast
+import inspect
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Literal, Protocol, TypeVar, cast, overload
 
 import msgspec
 
 from headwater.database import Tx
-from headwater.errors import DeclarationError
-from headwater.event import Event
+from headwater.delivery.outcome import Done
+from headwater.errors import DeclarationError, Reject, Retry
+from headwater.event import Envelope, Event
 
 E = TypeVar("E", bound=Event)
+E_contra = TypeVar("E_contra", bound=Event, contravariant=True)
 C = TypeVar("C")
 
 
@@ -54,13 +62,29 @@ class Context(msgspec.Struct, frozen=True):
 
 
 class Handler(Protocol):
-    """A function that takes an event, a transaction and what else is known."""
+    """A function that takes an event, a transaction and what else is known; or many of each."""
 
     __module__: str
     __qualname__: str
 
-    async def __call__(self, event: Any, tx: Tx, context: Context, /) -> None:
-        """Handle one event."""
+    async def __call__(self, event: Any, tx: Tx, context: Any, /) -> Any:
+        """Handle one event, or a batch of them."""
+
+
+class Single(Protocol[E_contra]):
+    """A handler of one event."""
+
+    def __call__(self, event: E_contra, tx: Tx, context: Context, /) -> Awaitable[None]:
+        """Handle it."""
+
+
+class Batch(Protocol[E_contra]):
+    """A handler of many events; None answers that all are done."""
+
+    def __call__(
+        self, events: Sequence[E_contra], tx: Tx, contexts: Sequence[Context], /
+    ) -> Awaitable[Sequence[Done | Retry | Reject] | None]:
+        """Handle them."""
 
 
 class Upsert(msgspec.Struct, frozen=True):
@@ -86,6 +110,8 @@ class Function(msgspec.Struct, frozen=True):
     historical: bool
     """Whether historical events run it too."""
     effect: bool
+    batch: int | None = None
+    """How many events the handler takes at once at most; None: one, by itself."""
 
     @property
     def subject(self) -> str:
@@ -140,21 +166,46 @@ class Consumer:
 
         return declare
 
+    @overload
     def on(
-        self, event: type[E], *, effect: bool = False, historical: bool | None = None
-    ) -> Callable[[Callable[[E, Tx, Context], Awaitable[None]]], Callable[[E, Tx, Context], Awaitable[None]]]:
+        self,
+        event: type[E],
+        *,
+        effect: bool = False,
+        historical: bool | None = None,
+        batch: Literal[None] = None,
+    ) -> Callable[[Single[E]], Single[E]]: ...
+
+    @overload
+    def on(
+        self, event: type[E], *, effect: bool = False, historical: bool | None = None, batch: int
+    ) -> Callable[[Batch[E]], Batch[E]]: ...
+
+    def on(
+        self,
+        event: type[E],
+        *,
+        effect: bool = False,
+        historical: bool | None = None,
+        batch: int | None = None,
+    ) -> Callable[[Any], Any]:
         """Run a function for an event, in the transaction that records it.
 
         It may run again after a rollback, so it must not leave anything outside `tx`; an `effect`
         (at least once, by nature) is told apart, and skips historical events unless `historical`.
-        """
 
-        def declare(
-            handler: Callable[[E, Tx, Context], Awaitable[None]],
-        ) -> Callable[[E, Tx, Context], Awaitable[None]]:
+        With `batch` it takes up to so many events at once, and answers None when all are handled, or
+        for each `Done()`, `Retry(after=…)` or `Reject(reason)`. Where one is not done, the transaction
+        is rolled back and the function runs again without it. Raises DeclarationError.
+        """
+        if batch is not None and batch < 1:
+            raise DeclarationError(f"a batch of {batch} events can not be handled")
+
+        def declare(handler: Any) -> Any:
+            _check(handler, event)
             gated = event.subject.state and not effect
             runs = (not effect) if historical is None else historical
-            self._add(Function(event, cast("Handler", handler), gated, runs, effect), event)
+            self._add(Function(event, cast("Handler", handler), gated, runs, effect, batch), event)
             return handler
 
         return declare
@@ -172,10 +223,26 @@ class Consumer:
         """Places of the steps that want an event; empty when the application ignores it."""
         return self._steps_of.get(event_type, [])
 
+    def ordered_thing(self, envelope: Envelope) -> tuple[str, str, str] | None:
+        """Tenant, subject and key of an event whose order counts; None for all others."""
+        return None
+
     @property
     def mirrors(self) -> dict[str, Upsert]:
         """The upserts by subject."""
         return {step.subject: step for step in self.steps if isinstance(step, Upsert)}
+
+
+def _check(handler: Any, event: type[Event]) -> None:
+    call = handler if inspect.isfunction(handler) else getattr(type(handler), "__call__", None)  # noqa: B004
+    if not inspect.iscoroutinefunction(call):
+        raise DeclarationError(f"the handler of {event.type!r} is no async function")
+    try:
+        inspect.signature(handler).bind(event, None, None)
+    except TypeError:
+        raise DeclarationError(
+            f"the handler of {event.type!r} does not take an event, a transaction and a context"
+        ) from None
 
 
 def _is_effect(step: Step) -> bool:

@@ -7,6 +7,7 @@ group.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -14,20 +15,27 @@ from typing import Any, NamedTuple
 import msgspec
 
 from headwater.database import Database, load
-from headwater.delivery.outcome import Ack, Outcome, Park
+from headwater.delivery.outcome import Ack, Hold, Outcome, Park, RetryAfter
 from headwater.delivery.work import Delivery
 from headwater.event import Envelope, Fields
 from headwater.event.codec import SIZE_LIMIT
 
-OPEN = ("parked", "replaying")
+OPEN = ("parked", "replaying", "waiting", "held")
 
 
 class Parked(NamedTuple):
-    """A delivery and why it is parked."""
+    """A delivery and why it is parked; one that is ordered may also wait or be held."""
 
     delivery: Delivery
-    park: Park
+    outcome: Park | RetryAfter | Hold
     envelope: Envelope | None = None
+    ordered: bool = False
+
+
+def mark(delivery: Delivery) -> str:
+    """A digest of an entry: Redis may give its id to another event after it lost its streams."""
+    text = msgspec.msgpack.encode(list(delivery.fields.items()))
+    return hashlib.blake2b(text, digest_size=12).hexdigest()
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +77,7 @@ async def park(database: Database, app: str, parked: Sequence[Parked]) -> None:
 
 
 def _row(parked: Parked) -> tuple[Any, ...]:
-    delivery, outcome, envelope = parked
+    delivery, outcome, envelope, ordered = parked
     fields = delivery.fields
     size = sum(len(name) + len(value) for name, value in fields.items())
     about = (
@@ -84,8 +92,20 @@ def _row(parked: Parked) -> tuple[Any, ...]:
         )
     )
     kept = msgspec.msgpack.encode(list(fields.items())) if size <= 4 * SIZE_LIMIT else None
-    reasons = (outcome.reason, outcome.error.replace("\x00", "�"))
-    return (delivery.stream, delivery.entry, *reasons, *about, outcome.failures, size, kept)
+    state, reason, error, failures, pause = _standing(outcome)
+    reasons = (reason, error.replace("\x00", "�"))
+    subject = envelope.subject if envelope else ""
+    place = (mark(delivery), subject, ordered, state, pause)
+    return (delivery.stream, delivery.entry, *reasons, *about, failures, size, kept, *place)
+
+
+def _standing(outcome: Park | RetryAfter | Hold) -> tuple[str, str, str, int, float | None]:
+    """State, reason, error, failures and seconds until the next try."""
+    if isinstance(outcome, Park):
+        return "parked", outcome.reason, outcome.error, outcome.failures, None
+    if isinstance(outcome, RetryAfter):
+        return "waiting", "failed", outcome.error, outcome.failures, outcome.seconds
+    return "held", "behind", "waits behind an earlier event", 0, None
 
 
 def unpack(kept: bytes) -> Fields:
@@ -140,7 +160,7 @@ async def take(database: Database, app: str, limit: int = 100) -> list[tuple[Del
 
 async def settle(database: Database, delivery: Delivery, outcome: Outcome) -> None:
     """Write what became of a replayed dead letter: replayed, or parked again with the new reason."""
-    if isinstance(outcome, Ack):
+    if isinstance(outcome, Ack | Hold):
         await database.execute(load(__file__, "settle_letter"), delivery.letter, "replayed", None, None)
         return
     reason = outcome.reason if isinstance(outcome, Park) else "failed_again"

@@ -32,7 +32,15 @@ class Park(msgspec.Struct, frozen=True):
     failures: int = 1
 
 
-Outcome = Ack | RetryAfter | Park
+class Hold(msgspec.Struct, frozen=True):
+    """Stored behind an earlier event of its thing, which has to be settled first."""
+
+
+Outcome = Ack | RetryAfter | Park | Hold
+
+
+class Done(msgspec.Struct, frozen=True):
+    """Answered by a batch handler for an event: handled."""
 
 
 class Fault(Enum):
@@ -40,11 +48,14 @@ class Fault(Enum):
 
     UNAVAILABLE = "the database is gone: wait, whatever the entries"
     AGAIN = "lost a race: the same batch again at once"
+    LOCKED = "somebody else holds a lock: the same entries again later, and nothing is counted"
     DEPLOY = "the application's tables or rights are wrong: nothing can succeed until someone mends them"
     PERMANENT = "this entry can never succeed"
     UNKNOWN = "may pass at another time"
 
 
+LOCKED = 5.0
+"""Longest pause in seconds of an entry that waits for somebody else's lock."""
 FURTHEST = 86_400.0
 """Seconds ahead a handler can ask for its retry at most."""
 
@@ -58,24 +69,28 @@ class Limits(msgspec.Struct, frozen=True):
     longest: float = 60.0
     handler: float = 20.0
     """Seconds after which a handler that has not returned counts as failed."""
+    crashes: int = 3
+    """How many workers may end while they have an entry alone, before it is parked untried."""
 
 
 _AGAIN = (
     asyncpg.SerializationError,
     asyncpg.DeadlockDetectedError,
-    asyncpg.LockNotAvailableError,
     asyncpg.exceptions.InvalidCachedStatementError,
+)
+_KINDS: tuple[tuple[tuple[type[Exception], ...], Fault], ...] = (
+    ((Reject, EventError), Fault.PERMANENT),
+    ((Retry,), Fault.UNKNOWN),
+    (_AGAIN, Fault.AGAIN),
+    ((asyncpg.LockNotAvailableError,), Fault.LOCKED),
 )
 
 
 def classify(error: BaseException) -> Fault:
     """The kind of a failure, by SQLSTATE class or exception type."""
-    if isinstance(error, Reject | EventError):
-        return Fault.PERMANENT
-    if isinstance(error, Retry):
-        return Fault.UNKNOWN
-    if isinstance(error, _AGAIN):
-        return Fault.AGAIN
+    for kinds, fault in _KINDS:
+        if isinstance(error, kinds):
+            return fault
     if isinstance(error, DatabaseUnavailable) or is_unavailable(error):
         return Fault.UNAVAILABLE
     if isinstance(error, asyncpg.PostgresError):
@@ -93,14 +108,20 @@ def _by_state(state: str) -> Fault:
     return Fault.UNAVAILABLE if state[:2] in {"08", "53", "58"} or state[:3] == "57P" else Fault.UNKNOWN
 
 
-def decide(error: BaseException, *, failures: int, limits: Limits, chance: float) -> Outcome:
+def decide(error: BaseException, *, failures: int, limits: Limits, chance: float) -> RetryAfter | Park:
     """What becomes of one delivery that failed alone.
 
     `failures` counts the ones before; `chance` in 0..1 spreads the retries of many entries.
     """
     count = failures + 1
     text = describe(error)
-    if classify(error) is Fault.PERMANENT:
+    fault = classify(error)
+    if fault in {
+        Fault.AGAIN,
+        Fault.LOCKED,
+    }:  # others are at work: no fault of this entry, however long it takes
+        return RetryAfter(min(limits.longest, LOCKED) * (0.5 + chance / 2), failures, text)
+    if fault is Fault.PERMANENT:
         return Park(getattr(error, "reason", _reason(error)), text, count)
     if count >= limits.attempts:
         return Park("exhausted", f"failed {count} times, last: {text}", count)
@@ -108,6 +129,18 @@ def decide(error: BaseException, *, failures: int, limits: Limits, chance: float
         return RetryAfter(min(FURTHEST, max(0.0, error.after)), count, text)
     pause = min(limits.longest, limits.first * 2.0**failures)
     return RetryAfter(pause * (0.5 + chance / 2), count, text)
+
+
+def quarantine(crashes: int, limits: Limits) -> Park | None:
+    """What becomes of an entry before it is tried again, after so many workers ended with it alone."""
+    if crashes < limits.crashes:
+        return None
+    return Park("crashed", f"the worker ended {crashes} times while it had this entry alone", crashes)
+
+
+def race_pause(turn: int, chance: float) -> float:
+    """Seconds before a batch that lost a race for the `turn`th time, from 0, is applied again."""
+    return min(0.5, 0.01 * 2.0**turn) * chance
 
 
 def _reason(error: BaseException) -> str:

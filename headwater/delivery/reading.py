@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 from headwater import failpoints
 from headwater.broker import Entry
-from headwater.delivery.applier import Applier, TablesUnfit
+from headwater.delivery.applier import Applier
+from headwater.delivery.halving import TablesUnfit
 from headwater.delivery.recovering import Recovery
 from headwater.delivery.shift import TROUBLES, Shift
 from headwater.delivery.work import Delivery

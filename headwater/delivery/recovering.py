@@ -36,10 +36,11 @@ class Recovery:
             after = "0"
             while entries := await self._broker.pending_of(post.group, post.name, stream, after=after):
                 after = entries[-1].id
-                await self._again(stream, entries)
+                await self.again(stream, entries)
         self._shift.look_back = False
 
-    async def _again(self, stream: str, entries: Sequence[Entry]) -> None:
+    async def again(self, stream: str, entries: Sequence[Entry]) -> None:
+        """Settle entries that were given out before: what may have ended workers, by itself."""
         gone = [entry.id for entry in entries if entry.fields is None]
         if gone:
             await self._settler.record_lost(self._post.app, stream, "deleted_while_pending", gone)
@@ -103,7 +104,7 @@ class Recovery:
                 log.info("worker.reclaimed", app=post.app, stream=stream, entries=len(page.entries))
                 if self._shift.metrics:
                     self._shift.metrics.claimed(post.group, len(page.entries))
-                await self._again(stream, page.entries)
+                await self.again(stream, page.entries)
             cursor = page.cursor
             if cursor == "0-0":
                 return

@@ -6,6 +6,7 @@ between gives the entries out again, and gate, inbox and dead letters make that 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -18,10 +19,11 @@ from headwater import clock, failpoints, telemetry
 from headwater.broker import Broker, EntryId
 from headwater.database import Database, load
 from headwater.delivery import letters
-from headwater.delivery.applier import Applier, TablesUnfit
+from headwater.delivery.applier import Applier
+from headwater.delivery.halving import TablesUnfit
 from headwater.delivery.hand import Hand
 from headwater.delivery.letters import Parked
-from headwater.delivery.outcome import Ack, Fault, Outcome, Park, RetryAfter, classify, describe
+from headwater.delivery.outcome import Ack, Fault, Outcome, Park, RetryAfter, classify, describe, quarantine
 from headwater.delivery.work import Delivery, Sorted, Work, sort_out
 from headwater.errors import BrokerRefused, BrokerUnavailable, DatabaseUnavailable, EventError
 from headwater.event import Codec
@@ -65,6 +67,7 @@ class Settler:
         self._group = group
         self._hand = hand
         self._gaps: list[Gap] = []
+        self._begun: dict[tuple[str, str, str], int] = {}
         self.counts = Counts()
 
     def measure_with(self, metrics: Metrics) -> None:
@@ -130,7 +133,8 @@ class Settler:
         self.counts.parked += len(parked)
         for one in parked:
             where = {"stream": one.delivery.stream, "entry": one.delivery.entry}
-            log.warning("delivery.parked", app=app, **where, reason=one.park.reason)
+            reason = one.outcome.reason if isinstance(one.outcome, Park) else "ordered"
+            log.warning("delivery.parked", app=app, **where, reason=reason)
 
     async def _delay(self, app: str, work: Sequence[Work], outcomes: Sequence[Outcome]) -> None:
         late = [
@@ -140,7 +144,10 @@ class Settler:
         ]
         if not late:
             return
-        rows = [(d.stream, d.entry, out.failures, out.seconds, out.error) for d, out in late]
+        rows = [
+            (one.stream, one.entry, letters.mark(one), out.failures, out.seconds, out.error)
+            for one, out in late
+        ]
         await self._database.execute(load(__file__, "fail"), app, *zip(*rows, strict=True))
         failpoints.reached("worker.failed")
         for delivery, outcome in late:
@@ -153,7 +160,7 @@ class Settler:
         if not known:
             return
         done = [
-            (one.delivery.stream, one.delivery.entry)
+            (one.delivery.stream, one.delivery.entry, letters.mark(one.delivery))
             for one, outcome in zip(work, outcomes, strict=True)
             if not isinstance(outcome, RetryAfter) and (one.delivery.stream, one.delivery.entry) in known
         ]
@@ -200,7 +207,7 @@ class Settler:
         """Of entries that come again, those that may run now; the others wait for their time."""
         if not deliveries:
             return []
-        places = [(one.stream, one.entry) for one in deliveries]
+        places = [(one.stream, one.entry, letters.mark(one)) for one in deliveries]
         with _own_statements():
             rows = await self._database.fetch(load(__file__, "failures"), app, *zip(*places, strict=True))
         waits = {(row["stream"], row["entry"]): row["wait"] for row in rows}
@@ -240,17 +247,45 @@ class Settler:
         found = sort_out([delivery], applier.consumer, self._codec)
         if not found.work:
             return await self.settle(applier, [delivery])
-        before = self._hand.failures.setdefault((delivery.stream, delivery.entry), 0)
-        if before >= applier.limits.attempts:
-            park = Park("exhausted", f"failed {before} times, last: {CRASHED}", before)
+        self._hand.failures.setdefault((delivery.stream, delivery.entry), 0)
+        park = quarantine(await self._attempt(app, delivery), applier.limits)
+        if park is not None:
             with _own_statements():
                 await self._store(app, [Parked(delivery, park, found.work[0].envelope)])
             return await self._acknowledge([delivery])
-        wait = min(applier.limits.longest, applier.limits.first * 2.0**before)
-        row = (delivery.stream, delivery.entry, before + 1, wait, CRASHED)
+        try:
+            heard = await self.settle(applier, [delivery])
+        except (DatabaseUnavailable, TablesUnfit, asyncio.CancelledError):
+            await self._take_back(app, delivery)
+            raise
+        self._begun.pop((delivery.stream, delivery.entry, letters.mark(delivery)), None)
+        return heard
+
+    async def _attempt(self, app: str, delivery: Delivery) -> int:
+        """Write an attempt down before it begins; how many before it ended without an outcome."""
+        place = (delivery.stream, delivery.entry, letters.mark(delivery))
+        if place not in self._begun:  # else it was, and could not be taken back
+            with _own_statements():
+                crashes = await self._database.fetchval(load(__file__, "attempt"), app, *place, CRASHED)
+            self._begun[place] = crashes
+        return self._begun[place]
+
+    async def _take_back(self, app: str, delivery: Delivery) -> None:
+        place = (delivery.stream, delivery.entry, letters.mark(delivery))
+        try:
+            await self._database.execute(load(__file__, "take_back"), app, *place)
+        except (DatabaseUnavailable, asyncpg.PostgresError) as error:
+            log.debug("delivery.attempt_stands", app=app, error=str(error))
+        else:
+            self._begun.pop(place, None)
+
+    async def crashed(self, app: str, seconds: float) -> dict[str, list[str]]:
+        """Entries by stream that were tried alone so long ago, at least, and have no outcome."""
+        found: dict[str, list[str]] = {}
         with _own_statements():
-            await self._database.execute(load(__file__, "fail"), app, *([value] for value in row))
-        return await self.settle(applier, [delivery])
+            for row in await self._database.fetch(load(__file__, "crashed"), app, seconds):
+                found.setdefault(row["stream"], []).append(row["entry"])
+        return found
 
 
 @contextlib.contextmanager

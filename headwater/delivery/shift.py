@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from headwater import telemetry
 from headwater.broker import Broker
-from headwater.delivery.applier import Applier, TablesUnfit
+from headwater.delivery.applier import Applier
+from headwater.delivery.halving import TablesUnfit
 from headwater.delivery.hand import Hand
 from headwater.delivery.pace import Pace
 from headwater.delivery.settler import Settler

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from headwater import clock, failpoints, telemetry
-from headwater.delivery.applier import TablesUnfit
+from headwater.delivery.halving import TablesUnfit
 from headwater.delivery.shift import Shift
 from headwater.errors import BrokerRefused, BrokerUnavailable, DatabaseUnavailable
 from headwater.patience import pause

@@ -2,7 +2,8 @@
 
 Loops: *reading* takes new entries when a transaction is free; *reclaim* takes over what others left,
 also when nothing new comes; *heartbeat* keeps what is in hand from being taken over; *retry* gives
-entries another attempt when their time has come; *letters* replays dead letters.
+entries another attempt when their time has come; *letters* replays dead letters; *suspects* takes
+over what its worker died of.
 
 Always holds: an entry is acknowledged only after the transaction that applied or parked it.
 """
@@ -17,7 +18,7 @@ import msgspec
 from headwater import telemetry
 from headwater.broker import Broker, provision
 from headwater.database import Database
-from headwater.delivery import upkeep
+from headwater.delivery import quarantine, upkeep
 from headwater.delivery.applier import Applier
 from headwater.delivery.consumer import Consumer
 from headwater.delivery.draining import drain
@@ -132,6 +133,7 @@ class Worker:
             "reclaim": self._recovery.reclaim(),
             "heartbeat": upkeep.heartbeat(self._shift),
             "retry": upkeep.retry(self._shift),
+            "suspects": quarantine.suspects(self._shift, self._recovery),
             "letters": upkeep.letters(self._shift),
         }
         return [asyncio.create_task(loop, name=name) for name, loop in loops.items()]

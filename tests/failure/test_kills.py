@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
+
 import pytest
 
 from headwater.broker import provision
+from headwater.clock import monotonic
 from headwater.testing import until
 from tests.engine.conftest import Shop
 from tests.failure.children import Children
@@ -110,26 +114,38 @@ async def test_a_worker_terminated_under_load_leaves_nothing_pending_under_its_n
     await until(complete)
 
 
-async def test_an_event_that_ends_every_worker_is_parked_in_the_end_and_takes_no_other_with_it(
-    shop: Shop, children: Children
+@pytest.mark.parametrize("names", [["w1"], [f"w{number}" for number in range(20)]], ids=["same", "other"])
+async def test_an_event_that_ends_every_worker_is_parked_soon_and_takes_no_other_with_it(
+    shop: Shop, children: Children, names: list[str]
 ) -> None:
-    children.settings = {"SHOP_DEADLY": "deadly", "SHOP_ATTEMPTS": "1"}
+    """A supervisor starts the next worker at once, under the same name or another one."""
+    children.settings = {"SHOP_DEADLY": "deadly"}
     relay = shop.start(shop.relay())
     for name in ("s1", "deadly", "s2"):
         await shop.sell(name)
     await until(lambda: relay.moved == 3)
-
-    # Twice in a batch, once alone; then its count is full.
-    for _ in range(3):
-        await children.die_at("worker", "")
-    await children.start("worker")
+    deaths = 0
 
     async def settled() -> bool:
         return await shop.sales() == ["s1", "s2"] and await nothing_pending(shop)
 
-    await until(settled)
+    worker = await children.start("worker", name=names[0])
+    began = monotonic()
+    async with asyncio.timeout(40):
+        while not await settled():
+            try:
+                async with asyncio.timeout(0.2):
+                    assert await worker.wait() == -signal.SIGKILL
+            except TimeoutError:
+                continue
+            deaths += 1
+            worker = await children.start("worker", name=names[deaths % len(names)])
+
+    # Twice in a batch, three times alone. `min_idle` of these processes is 1 s in place of 10 s.
+    assert deaths == 5
+    assert monotonic() - began < 6 * 1.0 * 2 + deaths * 3.0
     letters = await shop.sink.fetch("SELECT key, reason, failures FROM headwater.dead_letter")
-    assert [tuple(letter) for letter in letters] == [("deadly", "exhausted", 1)]
+    assert [tuple(letter) for letter in letters] == [("deadly", "crashed", 3)]
     assert await shop.sink.fetchval("SELECT count(*) FROM headwater.failure") == 0
 
 

@@ -10,7 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headwater.delivery.outcome import Fault, Limits, Park, RetryAfter, classify, decide, describe
+from headwater.delivery.outcome import (
+    LOCKED,
+    Fault,
+    Limits,
+    Park,
+    RetryAfter,
+    classify,
+    decide,
+    describe,
+    quarantine,
+    race_pause,
+)
 from headwater.errors import DatabaseUnavailable, EventError, Reject, Retry
 
 LIMITS = Limits(attempts=5, first=0.5, longest=8.0)
@@ -35,7 +46,7 @@ def sqlstate(state: str) -> asyncpg.PostgresError:
         (ConnectionResetError(), Fault.UNAVAILABLE),
         (asyncpg.DeadlockDetectedError("ring"), Fault.AGAIN),
         (asyncpg.SerializationError("race"), Fault.AGAIN),
-        (asyncpg.LockNotAvailableError("slow"), Fault.AGAIN),
+        (asyncpg.LockNotAvailableError("slow"), Fault.LOCKED),
         (sqlstate("22P02"), Fault.PERMANENT),
         (sqlstate("22003"), Fault.PERMANENT),
         (sqlstate("23505"), Fault.PERMANENT),
@@ -134,3 +145,36 @@ def test_a_retry_is_within_a_day_whatever_the_handler_asks_for(asked: float, giv
 
     assert isinstance(outcome, RetryAfter)
     assert outcome.seconds == given
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        asyncpg.LockNotAvailableError("held"),
+        asyncpg.DeadlockDetectedError("ring"),
+        asyncpg.SerializationError(),
+    ],
+)
+@given(failures=st.integers(0, 1000), chance=CHANCE)
+def test_what_others_hold_up_waits_and_is_never_counted_nor_parked(
+    error: Exception, failures: int, chance: float
+) -> None:
+    outcome = decide(error, failures=failures, limits=Limits(), chance=chance)
+
+    assert isinstance(outcome, RetryAfter)
+    assert outcome.failures == failures
+    assert LOCKED / 2 <= outcome.seconds <= LOCKED
+
+
+@given(turn=st.integers(0, 2000), chance=CHANCE)
+def test_a_race_is_run_again_after_a_short_random_pause(turn: int, chance: float) -> None:
+    assert 0.0 <= race_pause(min(turn, 1000), chance) <= 0.5
+
+
+@given(crashes=st.integers(0, 100), allowed=st.integers(1, 20))
+def test_an_entry_that_was_the_end_of_so_many_workers_is_parked_untried(crashes: int, allowed: int) -> None:
+    park = quarantine(crashes, Limits(crashes=allowed))
+
+    assert (park is not None) == (crashes >= allowed)
+    if park is not None:
+        assert (park.reason, park.failures) == ("crashed", crashes)

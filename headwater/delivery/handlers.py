@@ -1,0 +1,79 @@
+"""Call the application's functions: within their time, their failures told from those of the database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from typing import Any
+
+from headwater.database import Tx, is_unavailable
+from headwater.delivery.consumer import Context, Function
+from headwater.delivery.halving import TakenOut
+from headwater.delivery.outcome import Done, Limits, describe
+from headwater.delivery.work import Work
+from headwater.errors import HeadwaterError, Reject, Retry
+
+
+class HandlerFailed(HeadwaterError):
+    """A handler could not reach something that is not the application's database, or answered nonsense."""
+
+
+async def run(step: Function, tx: Tx, admitted: Sequence[Work], limits: Limits) -> None:
+    """Run a function for what was let through. Raises what it raises, HandlerFailed or TakenOut."""
+    if step.batch is None:
+        for one in admitted:
+            await _within(step.handler(one.envelope.event, tx, context(one)), tx, limits)
+        return
+    answers: dict[int, Exception] = {}
+    for start in range(0, len(admitted), step.batch):
+        part = admitted[start : start + step.batch]
+        events, contexts = [one.envelope.event for one in part], [context(one) for one in part]
+        answered = await _within(step.handler(events, tx, contexts), tx, limits)
+        answers.update(_unfinished(part, answered))
+    if answers:
+        raise TakenOut(answers)
+
+
+async def _within(call: Awaitable[Any], tx: Tx, limits: Limits) -> Any:
+    try:
+        async with asyncio.timeout(limits.handler):  # else it would hold its batch for ever
+            return await call
+    except Exception as error:
+        if is_unavailable(error) and not tx.is_closed():
+            # Not our database: what the handler asked did not answer. That counts as its failure.
+            raise HandlerFailed(describe(error)) from error
+        raise
+
+
+def _unfinished(part: Sequence[Work], answered: Any) -> dict[int, Exception]:
+    if answered is None:
+        return {}
+    if not isinstance(answered, Sequence) or len(answered) != len(part):
+        raise HandlerFailed(
+            f"a batch handler answers None, or one outcome for each of its {len(part)} events"
+        )
+    found: dict[int, Exception] = {}
+    for one, answer in zip(part, answered, strict=True):
+        if isinstance(answer, Retry | Reject):
+            found[id(one)] = answer
+        elif not isinstance(answer, Done):
+            raise HandlerFailed(f"{type(answer).__name__} is no outcome: Done, Retry and Reject are")
+    return found
+
+
+def context(work: Work) -> Context:
+    """What a handler is told beside the event."""
+    envelope: Any = work.envelope
+    return Context(
+        tenant=envelope.tenant,
+        key=envelope.key,
+        version=envelope.version,
+        event_id=envelope.id,
+        historical=envelope.historical,
+        target=envelope.target,
+        source=envelope.source,
+        correlation=envelope.correlation or str(envelope.metadata.get("correlationId") or ""),
+        time=envelope.time,
+        stream=work.delivery.stream,
+        entry=work.delivery.entry,
+    )
