@@ -58,7 +58,8 @@ async def test_files_are_applied_in_order_and_only_once(empty: str, folder: Path
 async def test_many_runners_at_once_apply_each_file_once(empty: str, folder: Path) -> None:
     results = await asyncio.gather(*(migrate(empty, [APP, ("shop", folder)]) for _ in range(5)))
 
-    assert sorted(name for one in results for name in one) == ["0001_engine", "0001_first", "0002_second"]
+    ours = [file.stem for file in APP[1].glob("*.sql")]
+    assert sorted(name for one in results for name in one) == sorted([*ours, "0001_first", "0002_second"])
     assert await value(empty, "SELECT count(*) FROM second") == 1
 
 
