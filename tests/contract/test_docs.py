@@ -53,7 +53,7 @@ NO_APPLICATIONS = "SELECT ''::text AS tenant, ''::text AS app WHERE $1::text[] I
 VARIABLES = {"TENANT": TENANT, "JOB": str(uuid.uuid4()), "KEY": "hwk_x", "ADMIN": "http://127.0.0.1:8088"}
 FOREIGN_NAMES = {"HEADWATER_TEST_REDIS_URL", "HEADWATER_TEST_POSTGRES_URL"}
 COLUMNS = {"headwater_version", "headwater_xid"}
-RUN = {"README.md", "docs/backfill.md"}
+RUN = {"README.md", "docs/backfill.md", "docs/testing.md"}
 """Pages with python examples; a test below runs each."""
 
 
@@ -205,6 +205,15 @@ async def wrapper(servers: RunningServers) -> AsyncIterator[str]:
         await attach(url, attached)
         await execute(url, ROWS)
         yield url
+
+
+async def test_the_test_of_a_handler_passes_and_so_does_its_fixture(servers: RunningServers) -> None:
+    script = Script()
+    for block in blocks("python", "docs/testing.md"):
+        await script.run(block)
+
+    await script["test_an_order_is_counted_once_whatever_breaks"](servers)
+    assert script["servers"].name == "servers"
 
 
 async def test_the_backfill_of_the_page_is_the_one_of_the_project(servers: RunningServers) -> None:
