@@ -15,8 +15,9 @@ stay with their requests, pipelines and prepared statements included. No TLS.
 from __future__ import annotations
 
 import asyncio
+from abc import abstractmethod
 from collections import Counter, deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from random import Random
 from typing import Any, Literal, TypedDict, Unpack
 
@@ -98,8 +99,6 @@ class _Wire(Link):
 class WireProxy(Proxy):
     """What `RedisProxy` and `PostgresProxy` have in common."""
 
-    dialect: Callable[[], Dialect]
-
     def __init__(self, url: str, *, seed: int = 0) -> None:
         super().__init__(url)
         self.seen: Counter[str] = Counter()
@@ -142,6 +141,10 @@ class WireProxy(Proxy):
         self.faults.append(fault)
         return fault
 
+    @abstractmethod
+    def _dialect(self) -> Dialect:
+        """What a new connection speaks."""
+
     def _forget(self) -> None:
         for fault in self.faults:
             fault.end()
@@ -151,7 +154,7 @@ class WireProxy(Proxy):
     def _pumps(
         self, client: tuple[asyncio.StreamReader, asyncio.StreamWriter], server: tuple[Any, Any]
     ) -> tuple[Link, list[Coroutine[Any, Any, None]]]:
-        link = _Wire(client[1], server[1], type(self).dialect())
+        link = _Wire(client[1], server[1], self._dialect())
         return link, [self._asked(link, client[0]), self._answered(link, server[0])]
 
     async def _carry(self, link: Link, tasks: list[asyncio.Task[None]]) -> None:
@@ -228,7 +231,8 @@ async def _pass_on(client: asyncio.StreamWriter, raw: bytes, fate: Fault) -> Non
 class RedisProxy(WireProxy):
     """Before a Redis or Valkey. A request is one command, also within a pipeline."""
 
-    dialect = Resp
+    def _dialect(self) -> Dialect:
+        return Resp()
 
     def answer_error(self, name: str = "", *, error: str, **where: Unpack[Where]) -> Fault:
         """The server never hears of the command; its answer is `error`: `OOM command not allowed`."""
@@ -240,4 +244,5 @@ class RedisProxy(WireProxy):
 class PostgresProxy(WireProxy):
     """Before a Postgres. A request is a simple query, or all up to a Sync: it may hold several statements."""
 
-    dialect = Postgres
+    def _dialect(self) -> Dialect:
+        return Postgres()
