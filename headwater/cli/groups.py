@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import click
+import msgspec
 
 from headwater.cli.connected import connected
 from headwater.cli.invocation import Invocation
@@ -10,10 +11,14 @@ from headwater.cli.output import Table
 from headwater.cli.params import Duration
 from headwater.cli.wiring import Wiring
 from headwater.delivery.freshness import Standing, stale, standings
+from headwater.delivery.names import silence
+from headwater.delivery.reaping import Place, Pruned, unused
+from headwater.delivery.reaping import prune as remove_unused
 
 
 @click.group(
-    epilog="Examples:  headwater groups list  ·  headwater groups lag crm --max-age 30s",
+    epilog="Examples:  headwater groups list  ·  headwater groups lag crm --max-age 30s  ·  "
+    "headwater groups prune crm --dry-run",
 )
 def command() -> None:
     """See how far applications are behind, and who works for them."""
@@ -65,9 +70,15 @@ def _state(one: Standing) -> str:
 @click.pass_obj
 def listed(invocation: Invocation) -> None:
     """Show every declared group: whether anybody works for it, and since when nobody does."""
-    found = _read(invocation, None)
-    apps = {one.application: [each for each in found if each.application == one.application] for one in found}
-    data = [_summary(app, some) for app, some in apps.items()]
+
+    async def work(wiring: Wiring) -> list[Summary]:
+        found = await standings(wiring.broker, wiring.project.catalogue)
+        sinks = await wiring.open_sinks(wiring.project.applications)
+        seen = {app: await silence(database, app) for app, database in sinks.items()}
+        apps = dict.fromkeys(one.application for one in found)
+        return [_summary([one for one in found if one.application == app], seen.get(app)) for app in apps]
+
+    found = connected(invocation, work)
     columns = (
         "application",
         "group",
@@ -78,19 +89,78 @@ def listed(invocation: Invocation) -> None:
         "oldest (s)",
         "unapplied",
     )
-    rows = [tuple(one.values()) for one in data]
-    invocation.out.result("groups.list", {"groups": data}, text=Table(columns, rows))
+    rows = [msgspec.structs.astuple(one) for one in found]
+    invocation.out.result("groups.list", {"groups": found}, text=Table(columns, rows))
 
 
-def _summary(app: str, some: list[Standing]) -> dict[str, object]:
+class Summary(msgspec.Struct, frozen=True):
+    """One application's group on all its streams."""
+
+    application: str
+    group: str
+    streams: int
+    missing: int
+    """Streams where the group does not exist."""
+    living: int
+    silent: float | None
+    """Seconds since a worker was last heard of, on either server; null when none ever was."""
+    oldest: float
+    unapplied: int
+
+
+def _summary(some: list[Standing], seen: float | None) -> Summary:
     heard = [one.silent for one in some if one.silent is not None]
-    return {
-        "application": app,
-        "group": some[0].group,
-        "streams": len(some),
-        "missing": sum(one.missing for one in some),
-        "living": max(one.living for one in some),
-        "silent": min(heard, default=None),
-        "oldest": max(one.oldest for one in some),
-        "unapplied": sum(one.entries + one.pending for one in some),
-    }
+    return Summary(
+        application=some[0].application,
+        group=some[0].group,
+        streams=len(some),
+        missing=sum(one.missing for one in some),
+        living=max(one.living for one in some),
+        silent=min([*heard, *([] if seen is None else [seen])], default=None),
+        oldest=max(one.oldest for one in some),
+        unapplied=sum(one.entries + one.pending for one in some),
+    )
+
+
+@command.command(
+    epilog="Examples:  headwater groups prune crm --dry-run  ·  headwater groups prune crm --silent 1h"
+)
+@click.argument("app")
+@click.option(
+    "--silent",
+    type=Duration(),
+    default="5m",
+    show_default=True,
+    metavar="TIME",
+    help="Only names that asked for nothing this long.",
+)
+@click.option("--dry-run", is_flag=True, help="Print what would go; remove nothing.")
+@click.pass_obj
+def prune(invocation: Invocation, app: str, silent: float, dry_run: bool) -> None:
+    """Remove consumer names that nobody uses. Workers do it too, now and then.
+
+    A name goes when no process holds it, it was silent, and it holds no entry. One that holds entries
+    stays until a worker has claimed them.
+    """
+
+    async def work(wiring: Wiring) -> list[Pruned]:
+        group = wiring.project.catalogue.group(app)
+        wiring.app_url(group.app)
+        sinks = await wiring.open_sinks([group.app])
+        keys = wiring.project.catalogue.keys_of(group.app)
+        place = Place(wiring.broker, sinks[group.app], group.app, group.name, tuple(keys))
+        return await (unused(place, silent=silent) if dry_run else remove_unused(place, silent=silent))
+
+    found = connected(invocation, work)
+    rows = [(one.name, one.streams, one.idle, one.pending, _fate(one, dry_run)) for one in found]
+    table = Table(("name", "streams", "idle (s)", "pending", "state"), rows)
+    data = {"application": app, "dry_run": dry_run, "names": found}
+    invocation.out.result("groups.prune", data, text=table if found else "no unused names")
+
+
+def _fate(one: Pruned, dry_run: bool) -> str:
+    if not one.removed:
+        return "holds entries" if one.pending else "in use again"
+    if one.put_back or one.lost:
+        return f"removed, {one.put_back} put back, {one.lost} lost"
+    return "would go" if dry_run else "removed"

@@ -16,6 +16,7 @@ from headwater.cli.project import Project
 from headwater.config import Settings
 from headwater.database import Database
 from headwater.delivery import Limits, Pace, Worker
+from headwater.delivery.names import Lease
 from headwater.errors import SettingsError
 from headwater.publish import DirectProducer, Enablement, Outgoing, Producer, Relay
 from headwater.replay import History, Runner, Ways
@@ -36,7 +37,7 @@ class Wiring:
 
     @property
     def name(self) -> str:
-        """This process, as others see it in leases and consumer names."""
+        """This process, as others see it in the leases of jobs."""
         return self.settings.delivery.consumer_name or f"{socket.gethostname()}-{os.getpid()}"
 
     @cached_property
@@ -131,7 +132,8 @@ class Wiring:
             self.sinks[consumer.app],
             self.project.codec,
             self.project.catalogue,
-            name=self.name,
+            name=kept.consumer_name,
+            lease=Lease(self.sinks[consumer.app], consumer.app, wanted=kept.consumer_name),
             pace=pace,
             limits=limits,
         )

@@ -24,7 +24,9 @@ _LOOK = 0.1
     "headwater worker crm --once"
 )
 @click.argument("apps", nargs=-1, required=True, metavar="APP...")
-@click.option("--name", help="Setting delivery.consumer_name: keep it over restarts, one for each process.")
+@click.option(
+    "--name", help="Setting delivery.consumer_name; without it, the smallest free slot: crm-1, crm-2, …"
+)
 @click.option("--drain-timeout", metavar="TIME", help="Setting delivery.drain_timeout.")
 @click.option("--once", is_flag=True, help="End when nothing is left to read, pending or to replay.")
 @click.option(

@@ -75,7 +75,8 @@ class DeliverySettings(Section, frozen=True, kw_only=True):
         float, about("At a stop, how long work in hand may take.", least=0, most=3600, duration=True)
     ] = 25.0
     consumer_name: Annotated[
-        str, about("Name of this worker in its group; empty: made from host and process.")
+        str,
+        about("Name of this worker in its group, its alone; empty: the smallest free slot, crm-1, crm-2, …"),
     ] = ""
 
     def __post_init__(self) -> None:

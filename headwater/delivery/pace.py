@@ -6,6 +6,7 @@ from typing import Required, TypedDict
 
 import msgspec
 
+from headwater.delivery.names import Lease
 from headwater.delivery.outcome import Limits
 
 
@@ -29,6 +30,8 @@ class Manner(TypedDict, total=False):
     """How one worker goes about it."""
 
     name: Required[str]
-    """Its consumer name in Redis: one for each process, kept over restarts."""
+    """Its consumer name in Redis: one for each process, kept over restarts. A lease replaces it."""
+    lease: Lease
+    """Decides the name when the worker starts, and keeps others from using it."""
     pace: Pace
     limits: Limits

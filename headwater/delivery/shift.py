@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from headwater import telemetry
 from headwater.broker import Broker
@@ -22,13 +22,14 @@ TROUBLES = (BrokerUnavailable, BrokerRefused, DatabaseUnavailable, TablesUnfit)
 """What is waited out."""
 
 
-class Post(NamedTuple):
+@dataclass
+class Post:
     """Who works where."""
 
     app: str
     group: str
     name: str
-    """The consumer name."""
+    """The consumer name; decided before the first entry is read."""
     streams: list[str]
     pace: Pace
 

@@ -23,9 +23,11 @@ from headwater.delivery.applier import Applier
 from headwater.delivery.consumer import Consumer
 from headwater.delivery.draining import drain
 from headwater.delivery.hand import Hand
+from headwater.delivery.names import NameHeld
 from headwater.delivery.outcome import Limits
 from headwater.delivery.pace import Manner, Pace
 from headwater.delivery.reading import Reading
+from headwater.delivery.reaping import Place, sweep
 from headwater.delivery.recovering import Recovery
 from headwater.delivery.settler import Settler
 from headwater.delivery.shift import TROUBLES, Post, Shift
@@ -49,24 +51,30 @@ class Worker:
         catalogue: Catalogue,
         **manner: Unpack[Manner],
     ) -> None:
-        """`manner`: the worker's `name`, and its `pace` and `limits` where the defaults do not do."""
+        """`manner`: `name`, or a lease for one; `pace` and `limits` where the defaults do not do."""
         self.consumer = consumer
         self.group = catalogue.group(consumer.app).name
         self.streams = catalogue.keys_of(consumer.app)
-        self.name = manner["name"]
+        self._lease = manner.get("lease")
         self.pace = manner.get("pace") or Pace()
         limits = manner.get("limits") or Limits()
 
         def applier(slot: int | str) -> Applier:
-            return Applier(database, consumer, name=f"{self.name}/{slot}", limits=limits)
+            return Applier(database, consumer, name=f"{manner['name']}/{slot}", limits=limits)
 
         self._appliers = [applier(slot) for slot in range(self.pace.transactions)]
         hand = Hand()
         self._settler = Settler(database, broker, codec, self.group, hand)
-        post = Post(consumer.app, self.group, self.name, self.streams, self.pace)
+        post = Post(consumer.app, self.group, manner["name"], self.streams, self.pace)
+        self._place = Place(broker, database, consumer.app, self.group, tuple(self.streams))
         self._shift = Shift(post, broker, self._settler, hand, applier("side"))
         self._recovery = Recovery(self._shift)
         self._reading = Reading(self._shift, self._recovery, self._appliers)
+
+    @property
+    def name(self) -> str:
+        """Its consumer name in Redis; with a lease, once that was taken."""
+        return self._shift.post.name
 
     @property
     def ready(self) -> bool:
@@ -108,9 +116,12 @@ class Worker:
         self._shift.stopping.set()
 
     async def run(self) -> None:
-        """Consume until `stop()` or a cancel. Raises DeclarationError for tables that do not fit."""
+        """Consume until `stop()` or a cancel.
+
+        Raises DeclarationError for tables that do not fit, NameTaken when another process has its name.
+        """
         shift = self._shift
-        await until_it_works(self._open, shift.stopping, failures=TROUBLES, report=shift.report)
+        await until_it_works(self._open, shift.stopping, failures=(*TROUBLES, NameHeld), report=shift.report)
         log.info("worker.started", app=self.consumer.app, consumer=self.name, streams=len(self.streams))
         reading = asyncio.create_task(self._reading.run(), name="reading")
         others = self._beside()
@@ -121,6 +132,8 @@ class Worker:
             shift.stopping.set()
             await drain(shift, reading, others, self._reading.batches)
             stopping.cancel()
+            if self._lease is not None:
+                await self._lease.free()  # what it held was given away: whoever is next finds nothing
             log.info("worker.stopped", app=self.consumer.app, consumer=self.name, **self.statistics())
         for task in (reading, *others):
             if task.done() and not task.cancelled():
@@ -136,6 +149,9 @@ class Worker:
             "suspects": quarantine.suspects(self._shift, self._recovery),
             "letters": upkeep.letters(self._shift),
         }
+        if self._lease is not None:
+            loops["name"] = self._lease.keep(self._shift.stopping, drain=self.pace.drain)
+            loops["sweep"] = sweep(self._shift, self._place)
         return [asyncio.create_task(loop, name=name) for name, loop in loops.items()]
 
     async def _open(self) -> None:
@@ -144,4 +160,11 @@ class Worker:
         shift.broker_ok = True
         for applier in (*self._appliers, shift.side):
             await applier.open()
+        if self._lease is not None:
+            self._call_itself(await self._lease.take())
         shift.database_ok = True
+
+    def _call_itself(self, name: str) -> None:
+        self._shift.post.name = name
+        for applier in (*self._appliers, self._shift.side):
+            applier.name = f"{name}/{applier.name.rpartition('/')[2]}"

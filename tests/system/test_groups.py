@@ -44,5 +44,23 @@ async def test_the_list_says_which_application_nobody_works_for(world: World) ->
     listed = (await world.run("groups", "list", "--json")).json["groups"]
     found = {one["application"]: one for one in listed}
     assert (found["crm"]["group"], found["crm"]["missing"]) == ("crm-consumers", 0)
-    assert found["crm"]["silent"] is not None
+    assert 0 <= found["crm"]["silent"] < 60
     assert (found["hr"]["living"], found["hr"]["silent"]) == (0, None)
+
+
+async def test_unused_names_are_shown_and_then_removed_unless_they_hold_something(world: World) -> None:
+    await world.run("streams", "apply")
+    key = (await world.run("groups", "lag", "crm", "--json")).json["groups"][0]["stream"]
+    for name in ("pod-a", "pod-b"):
+        await world.broker.execute("XGROUP", "CREATECONSUMER", key, "crm-consumers", name)
+    await world.broker.execute("XADD", key, "*", "n", "1")
+    await world.broker.read("crm-consumers", "pod-b", [key], count=1, block=0.05)
+
+    assert (await world.run("groups", "prune", "crm")).out == "no unused names\n"
+    looked = (await world.run("groups", "prune", "crm", "--silent", "0s", "--dry-run", "--json")).json
+    done = await world.run("groups", "prune", "crm", "--silent", "0s")
+
+    assert [(one["name"], one["removed"]) for one in looked["names"]] == [("pod-a", True), ("pod-b", False)]
+    assert ("removed" in done.out, "holds entries" in done.out) == (True, True)
+    assert [one.name for one in await world.broker.consumers(key, "crm-consumers")] == ["pod-b"]
+    await world.run("groups", "prune", "nobody", code=1)
