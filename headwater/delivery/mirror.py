@@ -17,12 +17,21 @@ from typing import Any
 import msgspec
 
 from headwater.database import Connection, load
+from headwater.delivery.columns import (
+    AS_TEXT,
+    Packer,
+    booleans,
+    integers,
+    packer,
+    parameter,
+    taken_apart,
+    text,
+)
 from headwater.delivery.consumer import Upsert
 from headwater.errors import DeclarationError
 from headwater.event import Envelope
 
-_AS_TEXT = {"uuid", "json", "jsonb", "numeric", "character varying", "character", "name", "text"}
-"""Types whose values travel as text and are cast by Postgres: quicker than encoding objects here."""
+_GATED = ("version::bigint AS version", "gone::bool AS gone")
 
 
 class Mirror(msgspec.Struct, frozen=True):
@@ -30,21 +39,30 @@ class Mirror(msgspec.Struct, frozen=True):
 
     upsert: Upsert
     statement: str
+    """Takes each column as one text."""
+    typed: str
+    """The same with arrays, for batches that a text can not carry."""
     removal: str
     read: Callable[[Any], Sequence[Any]]
     convert: tuple[Callable[[Any], Any] | None, ...]
+    packers: tuple[Packer, ...]
 
     async def apply(
         self, connection: Connection, app: str, generation: int, batch: Sequence[Envelope]
     ) -> int:
         """Apply states, each key once, sorted by key; how many were newer than what was there."""
-        (done,) = await connection.fetch(self.statement, *self.arguments(app, generation, batch))
+        arguments = self.arguments(app, generation, batch)
+        packed = self.packed(arguments)
+        if packed is None:
+            (done,) = await connection.fetch(self.typed, *arguments)
+        else:
+            (done,) = await connection.fetch(self.statement, *packed)
         if done["tenants"]:
             await connection.execute(self.removal, done["tenants"], done["keys"])
         return done["newer"]  # type: ignore[no-any-return]
 
     def arguments(self, app: str, generation: int, batch: Sequence[Envelope]) -> list[Any]:
-        """What the statement takes for a batch."""
+        """What the typed statement takes for a batch."""
         empty = (None,) * len(self.convert)
         rows = [empty if one.op == "d" else self.read(one.event) for one in batch]
         columns: list[Sequence[Any]] = list(zip(*rows, strict=True)) if self.convert else []
@@ -62,6 +80,12 @@ class Mirror(msgspec.Struct, frozen=True):
             *columns,
         ]
 
+    def packed(self, arguments: Sequence[Any]) -> list[Any] | None:
+        """The same for the statement; None when it can not take them."""
+        head, columns = arguments[:3], arguments[3:]
+        texts = [pack(column) for pack, column in zip(self.packers, columns, strict=True)]
+        return None if any(one is None for one in texts) else [*head, *texts]
+
 
 async def compile_mirror(connection: Connection, upsert: Upsert) -> Mirror:
     """The mirror of a declaration. Raises DeclarationError for a table or column that does not exist."""
@@ -78,8 +102,10 @@ async def compile_mirror(connection: Connection, upsert: Upsert) -> Mirror:
     if arrays:
         raise DeclarationError(f"columns {arrays} of {upsert.table!r} are arrays", hint="use jsonb")
     converters = tuple(_converter(types[name]) for name in upsert.columns)
+    packers = [packer(types[name]) for name in upsert.columns]
     return Mirror(
-        upsert, statement(upsert, types), removal(upsert, types), _reader(upsert.columns), converters
+        *(upsert, statement(upsert, types), statement(upsert, types, typed=True), removal(upsert, types)),
+        *(_reader(upsert.columns), converters, (text, text, integers, booleans, *packers)),
     )
 
 
@@ -96,17 +122,14 @@ def _converter(column_type: str) -> Callable[[Any], Any] | None:
     return (lambda value: msgspec.json.encode(value).decode()) if column_type in {"json", "jsonb"} else None
 
 
-def statement(upsert: Upsert, types: dict[str, str]) -> str:
-    """The SQL of one batch.
+def statement(upsert: Upsert, types: dict[str, str], *, typed: bool = False) -> str:
+    """The SQL of one batch; `typed`: taking arrays.
 
     $1 app, $2 subject, $3 generation, $4 tenants, $5 keys, $6 versions, $7 gone, $8… columns
     -> how many were newer; tenants and keys of those of them that are gone, null when none is
     """
     names = [f"c{place}" for place in range(len(upsert.columns))]
-    arrays = "".join(
-        f", ${place + 8}::{'text' if types[name] in _AS_TEXT else types[name]}[]"
-        for place, name in enumerate(upsert.columns)
-    )
+    columns = (_arrays if typed else _texts)([types[name] for name in upsert.columns])
     tenant, key = f"::{types['tenant_id']}", f"::{types[upsert.key]}"
     values = "".join(
         f", ev.{alias}::{types[name]}" for alias, name in zip(names, upsert.columns, strict=True)
@@ -117,8 +140,8 @@ def statement(upsert: Upsert, types: dict[str, str]) -> str:
     )
     return f"""
 WITH ev AS (
-    SELECT {", ".join([_canonical("tenant", tenant), _canonical("key", key), "version", "gone", *names])}
-      FROM unnest($4::text[], $5::text[], $6::bigint[], $7::bool[]{arrays})
+    SELECT {", ".join([_canonical("tenant", tenant), _canonical("key", key), *_GATED, *names])}
+      FROM unnest({columns})
            AS e ({", ".join(["tenant", "key", "version", "gone", *names])})
 ), gate AS (
     INSERT INTO headwater.ledger AS l (app, tenant, subject, key, generation, version, deleted)
@@ -138,6 +161,16 @@ SELECT count(*) AS newer, array_agg(tenant) FILTER (WHERE deleted) AS tenants,
        array_agg(key) FILTER (WHERE deleted) AS keys
   FROM gate
 """
+
+
+def _arrays(types: list[str]) -> str:
+    columns = ["text", "text", "bigint", "bool", *("text" if one in AS_TEXT else one for one in types)]
+    return ", ".join(f"${place}::{one}[]" for place, one in enumerate(columns, 4))
+
+
+def _texts(types: list[str]) -> str:
+    columns = [*map(taken_apart, range(4, 8)), *(parameter(place, one) for place, one in enumerate(types, 8))]
+    return ", ".join(columns)
 
 
 def _canonical(name: str, cast: str) -> str:

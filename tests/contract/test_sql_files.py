@@ -94,7 +94,10 @@ async def test_every_declared_upsert_compiles_to_an_accepted_statement(
     await connection.close()
 
     refusals = {
-        one.upsert.table: why for one in mirrors if (why := await refusal(databases[app], one.statement))
+        one.upsert.table: why
+        for one in mirrors
+        for query in (one.statement, one.typed)
+        if (why := await refusal(databases[app], query))
     }
 
     assert not refusals

@@ -49,8 +49,11 @@ class Unconditional(Real):
         gate = "     WHERE (l.generation, l.version) < (excluded.generation, excluded.version)\n"
         for place, mirror in self._mirrors.items():
             assert gate in mirror.statement
+            assert gate in mirror.typed
             self._mirrors[place] = msgspec.structs.replace(
-                mirror, statement=mirror.statement.replace(gate, "")
+                mirror,
+                statement=mirror.statement.replace(gate, ""),
+                typed=mirror.typed.replace(gate, ""),
             )
 
 
