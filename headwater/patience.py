@@ -29,6 +29,16 @@ async def pause(stopping: asyncio.Event, seconds: float) -> bool:
     return True
 
 
+async def either(event: asyncio.Event, stopping: asyncio.Event, seconds: float | None = None) -> None:
+    """Wait for an event, a stop, or until so many seconds have passed."""
+    waits = [asyncio.ensure_future(one.wait()) for one in (event, stopping)]
+    try:
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+
+
 async def until_it_works(
     step: Callable[[], Awaitable[None]],
     stopping: asyncio.Event,

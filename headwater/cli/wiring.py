@@ -121,6 +121,7 @@ class Wiring:
             block=paced.block,
             count=paced.count,
             transactions=kept.transactions,
+            hand=kept.bytes_in_hand,
             min_idle=paced.min_idle,
             heartbeat=paced.heartbeat,
             drain=kept.drain_timeout,

@@ -64,6 +64,10 @@ class DeliverySettings(Section, frozen=True, kw_only=True):
     """How a worker handles what it reads."""
 
     transactions: Annotated[int, about("Transactions in flight at once.", least=1, most=32)] = 2
+    bytes_in_hand: Annotated[
+        int,
+        about("Most bytes of entries that a worker holds at once.", least=1_048_576, most=17_179_869_184),
+    ] = 67_108_864
     max_attempts: Annotated[int, about("Failures after which a delivery is parked.", least=1, most=1000)] = 8
     backoff_initial: Annotated[
         float, about("Wait before the first retry; doubles with each.", above=0, most=3600, duration=True)

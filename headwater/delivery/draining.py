@@ -5,7 +5,7 @@ the rest away, so that nothing is left pending under its name.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from headwater import failpoints, telemetry
 from headwater.delivery.shift import Shift
@@ -14,19 +14,21 @@ from headwater.errors import BrokerRefused, BrokerUnavailable
 log = telemetry.logger(__name__)
 
 Task = asyncio.Task[None]
+Batches = Callable[[], set[Task]]
+"""Gives the transactions in flight."""
 
 
-async def drain(shift: Shift, reading: Task, others: Sequence[Task], batches: set[Task]) -> None:
+async def drain(shift: Shift, reading: Task, others: Sequence[Task], batches: Batches) -> None:
     """End every loop. `others`: those beside the reading; the heartbeat goes on while work is finished."""
     failpoints.reached("worker.stopping")
     unblocking = asyncio.create_task(_unblock(shift, reading), name="unblock")
     finishing = {reading, *(task for task in others if task.get_name() != "heartbeat")}
-    await asyncio.wait({*finishing, *batches}, timeout=shift.post.pace.drain)
+    await asyncio.wait({*finishing, *batches()}, timeout=shift.post.pace.drain)
     unblocking.cancel()
-    if batches:
+    if late := batches():
         # Started by the last read while we waited: they get what is left of a second.
-        await asyncio.wait(batches, timeout=1.0)
-    ending = [reading, *others, *batches]
+        await asyncio.wait(late, timeout=1.0)
+    ending = [reading, *others, *batches()]
     for task in ending:
         task.cancel()
     await asyncio.gather(*ending, return_exceptions=True)

@@ -6,6 +6,7 @@ from typing import Required, TypedDict
 
 import msgspec
 
+from headwater.delivery.hand import BUDGET
 from headwater.delivery.names import Lease
 from headwater.delivery.outcome import Limits
 
@@ -18,7 +19,9 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     count: int = 1000
     """Entries of one transaction at most."""
     transactions: int = 2
-    """Transactions in flight."""
+    """Transactions in flight; as many again for historical events."""
+    hand: int = BUDGET
+    """Bytes in hand at most."""
     min_idle: float = 10.0
     """A delivery untouched for this long is taken from its consumer."""
     heartbeat: float = 3.0

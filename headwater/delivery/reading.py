@@ -1,4 +1,4 @@
-"""New entries: read when a transaction is free, applied in it.
+"""New entries: read when a transaction is free, live ones applied before historical ones.
 
 After any failed read the worker looks through its own pending list first: the lost answer may have
 carried entries.
@@ -7,42 +7,55 @@ carried entries.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 
 from headwater import failpoints
 from headwater.broker import Entry
+from headwater.delivery.appetite import brought_by, grown, learn, portion, size_of, turns
 from headwater.delivery.applier import Applier
 from headwater.delivery.halving import TablesUnfit
+from headwater.delivery.lane import Lane
 from headwater.delivery.recovering import Recovery
 from headwater.delivery.shift import TROUBLES, Shift
 from headwater.delivery.work import Delivery
 from headwater.errors import DatabaseUnavailable, GroupMissing
+from headwater.patience import either
+
+HISTORICAL = 250
+"""Historical deliveries of one transaction: what a live one for the same row may have to wait for."""
 
 
 class Reading:
     """The loop that reads, and the transactions it keeps busy."""
 
-    def __init__(self, shift: Shift, recovery: Recovery, appliers: Sequence[Applier]) -> None:
+    def __init__(
+        self, shift: Shift, recovery: Recovery, live: Iterable[Applier], past: Iterable[Applier]
+    ) -> None:
         self._shift = shift
         self._recovery = recovery
-        self._free: asyncio.Queue[Applier] = asyncio.Queue()
-        for applier in appliers:
-            self._free.put_nowait(applier)
-        self._busy = len(shift.post.streams)
-        self.batches: set[asyncio.Task[None]] = set()
+        count = shift.post.pace.count
+        self._live = Lane(shift, live, count)
+        self._past = Lane(shift, past, min(count, HISTORICAL))
+        self._brought: Mapping[str, int] = dict.fromkeys(shift.post.streams, 1)
+
+    @property
+    def batches(self) -> set[asyncio.Task[None]]:
         """Transactions in flight."""
-        self.defect: BaseException | None = None
+        return self._live.batches | self._past.batches
+
+    @property
+    def defect(self) -> BaseException | None:
+        """What ended the worker, when it was no server and no entry."""
+        return self._live.defect or self._past.defect
 
     async def run(self) -> None:
         """Until a stop."""
         shift, tries = self._shift, 0
-        while not shift.stopping.is_set():
-            applier = await self._free.get()
-            entries: Sequence[Entry] = ()
+        while await self._room():
             try:
                 if shift.look_back:
                     await self._recovery.own_pending()
-                entries = await self._next_entries()
+                self._start(await self._next_entries())
                 shift.broker_ok, tries = True, 0
             except GroupMissing as error:
                 await self._recovery.recreate(error)
@@ -52,40 +65,40 @@ class Reading:
                 shift.database_ok = shift.database_ok and not shift.broker_ok
                 tries += 1
                 await shift.back_off(error, tries)
-            finally:
-                if not entries:
-                    self._free.put_nowait(applier)
-            if entries:
-                self._start(applier, shift.hand.take(entries))
+
+    async def _room(self) -> bool:
+        """Wait until entries could be applied at once, and kept; False at a stop."""
+        hand, stopping, most = self._shift.hand, self._shift.stopping, self._shift.post.pace.count
+        while not stopping.is_set():
+            hand.eased.clear()
+            if self._live.free and self._past.waiting < most and hand.room and not hand.crowded:
+                return True
+            await either(hand.eased, stopping)
+        return False
 
     async def _next_entries(self) -> list[Entry]:
-        # COUNT is per stream: divided by the streams that had something last time, a read fits a transaction.
-        post = self._shift.post
-        count = max(1, post.pace.count // max(1, self._busy))
-        entries = await self._shift.broker.read(
-            post.group, post.name, post.streams, count=count, block=post.pace.block
+        shift, post = self._shift, self._shift.post
+        wanted = portion(
+            most=grown(post.pace.count, sum(self._brought.values())),
+            room=shift.hand.room,
+            size=shift.entry_size,
+            busy=len(self._brought) or len(post.streams),  # who was quiet may all come at once
+        )
+        entries = await shift.broker.read(
+            *(post.group, post.name, turns(post.streams, self._brought)), count=wanted, block=post.pace.block
         )
         failpoints.reached("worker.read")
-        self._busy = len({entry.stream for entry in entries})
+        self._brought = brought_by(entry.stream for entry in entries)
         self._shift.settler.counts.read += len(entries)
         return entries
 
-    def _start(self, applier: Applier, deliveries: list[Delivery]) -> None:
-        task = asyncio.create_task(self._batch(applier, deliveries), name="batch")
-        self.batches.add(task)
-        task.add_done_callback(self._finished)
+    def _start(self, entries: list[Entry]) -> None:
+        shift = self._shift
+        taken = shift.hand.take(entries)
+        shift.entry_size = learn(shift.entry_size, [size_of(one.fields) for one in taken])
+        self._live.put([one for one in taken if not _is_past(one)])
+        self._past.put([one for one in taken if _is_past(one)])
 
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        self.batches.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            # A defect, not a failure of a server or an entry: stop loudly, so that nothing is held for ever.
-            self.defect = task.exception()
-            self._shift.stopping.set()
 
-    async def _batch(self, applier: Applier, deliveries: list[Delivery]) -> None:
-        size = self._shift.post.pace.count
-        try:
-            for start in range(0, len(deliveries), size):
-                await self._shift.settle(applier, deliveries[start : start + size])
-        finally:
-            self._free.put_nowait(applier)
+def _is_past(delivery: Delivery) -> bool:
+    return delivery.fields.get(b"hist") == b"1"

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from headwater import failpoints, telemetry
 from headwater.broker import Entry, provision
+from headwater.delivery.appetite import learn, size_of
 from headwater.delivery.shift import TROUBLES, Shift
 from headwater.delivery.work import Delivery
 from headwater.errors import GroupMissing
@@ -34,7 +35,9 @@ class Recovery:
         post = self._post
         for stream in post.streams:
             after = "0"
-            while entries := await self._broker.pending_of(post.group, post.name, stream, after=after):
+            while entries := await self._broker.pending_of(
+                post.group, post.name, stream, after=after, count=self._shift.page(500)
+            ):
                 after = entries[-1].id
                 await self.again(stream, entries)
         self._shift.look_back = False
@@ -46,6 +49,7 @@ class Recovery:
             await self._settler.record_lost(self._post.app, stream, "deleted_while_pending", gone)
         hand = self._shift.hand
         taken = hand.take(entries)
+        self._shift.entry_size = learn(self._shift.entry_size, [size_of(one.fields) for one in taken])
         try:
             ready = await self._settler.recall(self._post.app, taken)
             suspects = await self._suspects(stream, ready)
@@ -94,7 +98,10 @@ class Recovery:
         post, cursor = self._post, "0-0"
         while not self._shift.stopping.is_set():
             page = await self._broker.claim_idle(
-                stream, post.group, post.name, min_idle=post.pace.min_idle, cursor=cursor
+                *(stream, post.group, post.name),
+                min_idle=post.pace.min_idle,
+                cursor=cursor,
+                count=self._shift.page(100),
             )
             if page.entries:
                 failpoints.reached("worker.reclaimed")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from headwater import telemetry
 from headwater.broker import Broker
+from headwater.delivery.appetite import FIRST_SIZE, portion
 from headwater.delivery.applier import Applier
 from headwater.delivery.halving import TablesUnfit
 from headwater.delivery.hand import Hand
@@ -52,12 +53,18 @@ class Shift:
         self.last_error = ""
         self.given_back = 0
         """Entries given to others at the end."""
+        self.entry_size = FIRST_SIZE
+        """Bytes of an entry to reckon with."""
         self.metrics: Metrics | None = None
 
     @property
     def ready(self) -> bool:
         """Whether entries are being taken: both servers answered at the last try."""
         return self.broker_ok and self.database_ok and not self.stopping.is_set()
+
+    def page(self, most: int) -> int:
+        """How many entries that come again to take at once: they are in hand beside what is new."""
+        return portion(most=most, room=self.hand.budget // 8, size=self.entry_size, busy=1).each
 
     def report(self, error: BaseException, seconds: float) -> None:
         """Say what is waited for."""

@@ -6,11 +6,17 @@ import asyncio
 
 from headwater import clock, failpoints, telemetry
 from headwater.delivery.halving import TablesUnfit
+from headwater.delivery.hand import Due
 from headwater.delivery.shift import Shift
+from headwater.delivery.work import Delivery
 from headwater.errors import BrokerRefused, BrokerUnavailable, DatabaseUnavailable
-from headwater.patience import pause
+from headwater.patience import backoff, either, pause
 
 log = telemetry.logger(__name__)
+RETRIES = 100
+"""Entries of one retry: as many bodies are read at once."""
+EAGER, CALM = 0.1, 2.0
+"""Seconds between two looks for dead letters to replay: while there are any, and else."""
 
 
 async def heartbeat(shift: Shift) -> None:
@@ -27,17 +33,47 @@ async def heartbeat(shift: Shift) -> None:
 
 async def retry(shift: Shift) -> None:
     """Give entries another attempt when their time has come."""
-    while not await pause(shift.stopping, 0.05):
-        due = shift.hand.due(clock.monotonic())
-        if due:
-            await shift.settle(shift.side, due)
+    hand, stopping = shift.hand, shift.stopping
+    while not stopping.is_set():
+        hand.hurried.clear()
+        now, first = clock.monotonic(), hand.next_due
+        if first is None or first > now:
+            await either(hand.hurried, stopping, None if first is None else first - now)
+        else:
+            await _again(shift, hand.due(now, shift.page(RETRIES)))
+
+
+async def _again(shift: Shift, due: Due) -> None:
+    deliveries = list(due.ready)
+    try:
+        for stream, ids in due.bare.items():
+            deliveries += await _embodied(shift, stream, ids)
+    except (BrokerUnavailable, BrokerRefused, DatabaseUnavailable, TablesUnfit) as error:
+        shift.last_error = str(error)
+        for stream, ids in due.bare.items():
+            shift.hand.wait_bare(stream, ids, clock.monotonic() + backoff(5))
+        deliveries = list(due.ready)
+    if deliveries:
+        await shift.settle(shift.side, deliveries)
+
+
+async def _embodied(shift: Shift, stream: str, ids: list[str]) -> list[Delivery]:
+    """Read again what was let go of. What is gone meanwhile is recorded as lost."""
+    entries = await shift.broker.bodies(stream, ids)
+    gone = [entry.id for entry in entries if entry.fields is None]
+    if gone:
+        await shift.settler.record_lost(shift.post.app, stream, "deleted_while_pending", gone)
+        shift.hand.forget(stream, gone)
+    return shift.hand.embody(entries)
 
 
 async def letters(shift: Shift) -> None:
     """Replay the dead letters that somebody asked for."""
-    while not await pause(shift.stopping, 0.5):
+    wait = CALM
+    while not await pause(shift.stopping, wait):
         try:
-            await shift.settler.settle_letters(shift.side)
+            replayed = await shift.settler.settle_letters(shift.side)
+            wait = EAGER if replayed else min(CALM, wait * 2)
             shift.database_ok = True
         except (DatabaseUnavailable, TablesUnfit) as error:
             shift.database_ok = False

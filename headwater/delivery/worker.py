@@ -62,14 +62,16 @@ class Worker:
         def applier(slot: int | str) -> Applier:
             return Applier(database, consumer, name=f"{manner['name']}/{slot}", limits=limits)
 
-        self._appliers = [applier(slot) for slot in range(self.pace.transactions)]
-        hand = Hand()
+        slots = range(self.pace.transactions)
+        self._live = [applier(slot) for slot in slots]
+        self._past = [applier(f"past-{slot}") for slot in slots]
+        hand = Hand(self.pace.hand)
         self._settler = Settler(database, broker, codec, self.group, hand)
         post = Post(consumer.app, self.group, manner["name"], self.streams, self.pace)
         self._place = Place(broker, database, consumer.app, self.group, tuple(self.streams))
         self._shift = Shift(post, broker, self._settler, hand, applier("side"))
         self._recovery = Recovery(self._shift)
-        self._reading = Reading(self._shift, self._recovery, self._appliers)
+        self._reading = Reading(self._shift, self._recovery, self._live, self._past)
 
     @property
     def name(self) -> str:
@@ -104,11 +106,11 @@ class Worker:
     def statistics(self) -> dict[str, int]:
         """Counts since start."""
         applied = {
-            "applied": sum(a.applied for a in self._appliers),
-            "stale": sum(a.stale for a in self._appliers),
+            "applied": sum(a.applied for a in (*self._live, *self._past)),
+            "stale": sum(a.stale for a in (*self._live, *self._past)),
         }
         hand = self._shift.hand
-        now = {"in_hand": len(hand), "waiting": hand.waiting}
+        now = {"in_hand": len(hand), "bytes_in_hand": hand.size, "waiting": hand.waiting}
         return {**msgspec.structs.asdict(self._settler.counts), **applied, **now}
 
     def stop(self) -> None:
@@ -130,7 +132,7 @@ class Worker:
             await asyncio.wait({reading, *others, stopping}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             shift.stopping.set()
-            await drain(shift, reading, others, self._reading.batches)
+            await drain(shift, reading, others, lambda: self._reading.batches)
             stopping.cancel()
             if self._lease is not None:
                 await self._lease.free()  # what it held was given away: whoever is next finds nothing
@@ -158,7 +160,7 @@ class Worker:
         shift = self._shift
         await provision.ensure(shift.broker, self.streams, self.group)
         shift.broker_ok = True
-        for applier in (*self._appliers, shift.side):
+        for applier in (*self._live, *self._past, shift.side):
             await applier.open()
         if self._lease is not None:
             self._call_itself(await self._lease.take())

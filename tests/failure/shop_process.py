@@ -20,7 +20,9 @@ from headwater.replay import Runner, Ways
 from headwater.testing import controls
 
 ATTEMPTS = int(os.environ.get("SHOP_ATTEMPTS", "3"))
-PACE = Pace(block=0.2, min_idle=1.0, heartbeat=0.3, drain=5.0)
+PACE = Pace(
+    block=0.2, min_idle=1.0, heartbeat=0.3, drain=5.0, hand=int(os.environ.get("SHOP_HAND", "67108864"))
+)
 
 
 def consumer() -> Consumer:
