@@ -168,5 +168,5 @@ class Worker:
 
     def _call_itself(self, name: str) -> None:
         self._shift.post.name = name
-        for applier in (*self._appliers, self._shift.side):
+        for applier in (*self._live, *self._past, self._shift.side):
             applier.name = f"{name}/{applier.name.rpartition('/')[2]}"
