@@ -91,7 +91,7 @@ class Sampler:
         """The outbox, and the backfills that run."""
         database = await self._wiring.open_source()
         outbox = await backlog(database)
-        self._metrics.outbox(backlog=outbox.waiting, oldest=outbox.oldest)
+        self._metrics.outbox(backlog=outbox.waiting, oldest=outbox.oldest, horizon=outbox.horizon)
         await self._backfills(database)
 
     async def _backfills(self, database: Database) -> None:
@@ -124,13 +124,15 @@ class Backlog(msgspec.Struct, frozen=True):
     """Counted up to 100,000."""
     oldest: float
     """Age in seconds of the oldest waiting row; 0 when none waits."""
+    horizon: float
+    """Age in seconds of the oldest open transaction that has said something: its events may still come."""
     quarantined: int
 
 
 async def backlog(source: Database) -> Backlog:
     """What the outbox holds back."""
     row = await source.fetchrow(load(publish.__file__, "backlog"))
-    return Backlog(**dict(row)) if row else Backlog(0, 0.0, 0)
+    return Backlog(**dict(row)) if row else Backlog(0, 0.0, 0.0, 0)
 
 
 async def parked(database: Database, app: str) -> int:

@@ -2,48 +2,38 @@
 
 The loop: take the oldest rows that are on no stream, ask which applications their tenants have
 enabled *now*, append, mark. A crash between append and mark says events twice under one id, which
-every consumer drops. Any number of relays may run: one holds the lock, the others stand by.
+every consumer drops. Any number of relays may run: one holds the lock and the epoch, the others stand by.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
 
-import asyncpg
-import msgspec
-
-from headwater import failpoints, telemetry
+from headwater import clock, failpoints, telemetry
 from headwater.broker import Broker, provision
-from headwater.database import Connection, Row, connect, is_unavailable, load
-from headwater.errors import BrokerRefused, BrokerUnavailable, EventError, HeadwaterError, ServerUnavailable
-from headwater.event import Envelope, Fields
-from headwater.event.codec import explained
+from headwater.database import Connection, connect, is_unavailable, load
+from headwater.errors import BrokerRefused, ServerUnavailable
 from headwater.patience import backoff, pause
-from headwater.publish.outgoing import Outgoing, gather
+from headwater.publish.moving import Batch, Moved, Mover
+from headwater.publish.outgoing import Outgoing
 from headwater.telemetry import Metrics
 
 log = telemetry.logger(__name__)
 _LEADER = 0x72656C6179  # "relay": the advisory lock that says who moves events
 COMMAND_TIMEOUT = 30.0
 """Seconds without an answer after which the source database counts as gone."""
-
-
-class Moved(NamedTuple):
-    """What one pass did."""
-
-    rows: int
-    entries: int
-    quarantined: int
+BYTES = 1 << 25
+"""About as many bytes of events are in hand at once: large events make smaller passes."""
 
 
 class Relay:
     """One process's relay."""
 
     def __init__(
-        self, source_url: str, broker: Broker, outgoing: Outgoing, enablement: str, batch: int = 500
+        self, source_url: str, broker: Broker, outgoing: Outgoing, enablement: str, batch: int = 1000
     ) -> None:
         """`enablement`: `$1 text[] tenants -> rows (tenant, app)`; `batch`: rows of one pass."""
         self._url = source_url
@@ -54,8 +44,8 @@ class Relay:
         self._doorbell = asyncio.Event()
         self._stopping = asyncio.Event()
         self._metrics: Metrics | None = None
-        self._after = 0
         self._failures = 0
+        self._mover: Mover | None = None
         self.leading = False
         self.moved = 0
         self.last_error = ""
@@ -88,23 +78,30 @@ class Relay:
                 await pause(self._stopping, seconds)
 
     async def _session(self, poll: float) -> None:
-        connection = await connect(self._url, command_timeout=COMMAND_TIMEOUT)
         try:
-            if not await self._lead(connection, poll):
-                return
-            self._lead_on(True)
-            await self._provision()
-            await connection.add_listener("headwater_outbox", self._ring)
-            failpoints.reached("relay.leading")
-            log.info("relay.leading")
-            await self._move_all(connection, poll)
+            async with _connection(self._url) as lock:
+                if await self._lead(lock, poll):
+                    await self._as_leader(lock, poll)
         except Exception as error:
             if is_unavailable(error):
                 raise ServerUnavailable(f"the source database went away ({error})") from error
             raise
         finally:
             self._lead_on(False)
-            await _close(connection)
+
+    async def _as_leader(self, lock: Connection, poll: float) -> None:
+        self._mover = await self._new_mover(lock)
+        self._lead_on(True)
+        await self._provision()
+        await lock.add_listener("headwater_outbox", self._ring)
+        failpoints.reached("relay.leading")
+        log.info("relay.leading")
+        async with _connection(self._url) as marks:  # rows are read on one while the other marks
+            await self._move_all(self._mover, lock, marks, poll)
+
+    async def _new_mover(self, connection: Connection) -> Mover:
+        epoch = await connection.fetchval(load(__file__, "lead"))
+        return Mover(self._broker, self._outgoing, self._enablement, epoch)
 
     async def _provision(self) -> None:
         try:
@@ -119,16 +116,41 @@ class Relay:
             await pause(self._stopping, poll)
         return False
 
-    async def _move_all(self, connection: Connection, poll: float) -> None:
-        while not self._stopping.is_set():
-            self._doorbell.clear()
-            moved = await self.move(connection)
-            self.moved += moved.entries
-            self._measure(moved)
-            self._failures = 0  # in a row: an outage of last week does not lengthen the waits of this one
-            self.last_error = ""
-            if moved.rows < self._batch:
-                await self._wait(poll)
+    async def _move_all(self, mover: Mover, lock: Connection, marks: Connection, poll: float) -> None:
+        before: tuple[Batch, asyncio.Task[Moved]] | None = None
+        try:
+            while not self._stopping.is_set():
+                self._doorbell.clear()
+                await mover.try_refusing(lock)
+                # While the pass before is appended and marked, the next one is read and encoded.
+                most = self._most(before[0] if before else None)
+                batch = await mover.take(lock, most, before[0].ids if before else ())
+                if before is not None:
+                    self._note(mover, await before[1])
+                before = batch, asyncio.create_task(mover.finish(marks, batch), name="relay-pass")
+                if len(batch.rows) < most or mover.refusals:
+                    self._note(mover, await before[1])
+                    before = None
+                    if len(batch.rows) < most:
+                        await self._wait(mover, poll)
+            if before is not None:
+                self._note(mover, await before[1])
+        except BaseException:
+            if before is not None:  # it is finished all the same, and what is wrong is known already
+                await asyncio.gather(before[1], return_exceptions=True)
+            raise
+
+    def _most(self, before: Batch | None) -> int:
+        if before is None or not before.rows:
+            return self._batch
+        average = sum(len(row["data"]) for row in before.rows) // len(before.rows) + 1
+        return max(1, min(self._batch, BYTES // average))
+
+    def _note(self, mover: Mover, moved: Moved) -> None:
+        self.moved += moved.entries
+        self._measure(moved)
+        self._failures = 0  # in a row: an outage of last week does not lengthen the waits of this one
+        self.last_error = mover.refusals.error
 
     def _lead_on(self, leading: bool) -> None:
         self.leading = leading
@@ -139,113 +161,35 @@ class Relay:
         if self._metrics and moved.rows:
             self._metrics.relayed(moved.rows - moved.quarantined)
             self._metrics.quarantined(moved.quarantined)
+            for (stream, kind), count in moved.taken.items():
+                self._metrics.published(stream, kind, count)
 
     def _ring(self, *_: Any) -> None:
         self._doorbell.set()
 
-    async def _wait(self, seconds: float) -> None:
+    async def _wait(self, mover: Mover, seconds: float) -> None:
+        trial = mover.refusals.next_trial(clock.monotonic())
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds if trial is None else min(seconds, trial)):
                 await self._doorbell.wait()
         except TimeoutError:
             return
 
     async def move(self, connection: Connection) -> Moved:
-        """One pass. Raises BrokerUnavailable: its rows stay waiting and are said again."""
-        rows = await connection.fetch(load(__file__, "waiting"), self._batch, self._after)
-        if len(rows) < self._batch:
-            self._after = 0  # from the beginning next time, with what was refused
-        if not rows:
-            return Moved(0, 0, 0)
-        failpoints.reached("relay.fetched")
-        # Asked after the rows were seen: who is not enabled yet will read them as history.
-        enabled = await self._enabled(connection, {row["tenant"] for row in rows})
-        appends: list[list[tuple[str, Fields]]] = []
-        errors: dict[int, str] = {}
-        for row in rows:
-            try:
-                appends.append(self._outgoing.entries(self._envelope(row), enabled.get(row["tenant"], ())))
-            except (HeadwaterError, msgspec.MsgspecError, ValueError, RecursionError) as error:
-                known = error if isinstance(error, EventError) else explained(error, row["data"].encode())
-                errors[row["id"]] = f"{known.reason}: {known}"[:500]
-                appends.append([])
-        await self._quarantine(connection, errors)
-        return await self._append(connection, rows, appends, errors)
+        """One pass, as the leader. Raises BrokerUnavailable: its rows stay waiting and are said again."""
+        if self._mover is None:
+            self._mover = await self._new_mover(connection)
+        await self._mover.try_refusing(connection)
+        return await self._mover.finish(connection, await self._mover.take(connection, self._batch))
 
-    async def _enabled(self, connection: Connection, tenants: set[str]) -> dict[str, set[str]]:
-        try:
-            return gather(await connection.fetch(self._enablement, list(tenants)))
-        except asyncpg.DataError:
-            if len(tenants) == 1:  # the project's query can not take this tenant: it has nothing enabled
-                log.warning("relay.tenant_unfit")
-                return {}
-        # One tenant that the query can not take must not keep the others waiting: ask for each alone.
-        found: dict[str, set[str]] = {}
-        for tenant in tenants:
-            found |= await self._enabled(connection, {tenant})
-        return found
 
-    async def _append(
-        self,
-        connection: Connection,
-        rows: Sequence[Row],
-        appends: list[list[tuple[str, Fields]]],
-        errors: dict[int, str],
-    ) -> Moved:
-        replies = await self._broker.append([one for some in appends for one in some])
-        failpoints.reached("relay.appended")
-        answers = iter(replies)
-        of_rows = [[(key, next(answers)) for key, _ in some] for some in appends]
-        done = [
-            (row["id"], " ".join(f"{key}@{reply}" for key, reply in some))
-            for row, some in zip(rows, of_rows, strict=True)
-            if row["id"] not in errors and all(isinstance(reply, str) for _, reply in some)
-        ]
-        if done:
-            await connection.execute(load(__file__, "mark_published"), *zip(*done, strict=True))
-        failpoints.reached("relay.marked")
-        self._count(rows, of_rows)
-        # After the mark: what was taken must not be said again at every try of what was refused.
-        for reply in replies:
-            if isinstance(reply, HeadwaterError):
-                if isinstance(reply, BrokerRefused) and len(rows) == self._batch:
-                    # A stream that refuses a whole pass must not keep events from all other streams.
-                    self._after = rows[-1]["id"]
-                raise BrokerUnavailable(f"Redis refused an entry ({reply})")
-        return Moved(len(rows), len(replies), len(errors))
-
-    def _count(self, rows: Sequence[Row], of_rows: list[list[tuple[str, str | HeadwaterError]]]) -> None:
-        if self._metrics is None:
-            return
-        pairs = zip(rows, of_rows, strict=True)
-        taken = Counter(
-            (key, row["type"]) for row, some in pairs for key, reply in some if isinstance(reply, str)
-        )
-        for (key, kind), count in taken.items():
-            self._metrics.published(key, kind, count)
-
-    def _envelope(self, row: Row) -> Envelope:
-        event = self._outgoing.codec.registry.read(row["type"], row["schema_version"], row["data"])
-        if event.key != row["key"]:
-            raise EventError("malformed", f"the row's key is not its event's ({row['key']!r}, {event.key!r})")
-        return Envelope(
-            id=row["event_id"],
-            event=event,
-            tenant=row["tenant"],
-            time=row["said_at"],
-            source=row["source"],
-            version=row["version"],
-            op=row["op"],
-            target=row["target"] if row["target"] != "*" else event.target,
-            correlation=row["correlation"],
-            metadata=msgspec.json.decode(row["metadata"], type=dict[str, Any]),
-        )
-
-    @staticmethod
-    async def _quarantine(connection: Connection, errors: dict[int, str]) -> None:
-        if errors:
-            await connection.execute(load(__file__, "quarantine"), list(errors), list(errors.values()))
-            log.error("relay.quarantined", rows=list(errors), errors=list(errors.values())[:3])
+@contextlib.asynccontextmanager
+async def _connection(url: str) -> AsyncIterator[Connection]:
+    connection = await connect(url, command_timeout=COMMAND_TIMEOUT)
+    try:
+        yield connection
+    finally:
+        await _close(connection)
 
 
 async def _close(connection: Any) -> None:

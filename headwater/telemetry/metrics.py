@@ -96,10 +96,14 @@ class Metrics:
         """Whether this process is the one that relays."""
         self._set("relay_leading", "1 in the process that relays.", float(leading))
 
-    def outbox(self, *, backlog: int | None, oldest: float | None) -> None:
-        """Rows not yet published, and the age in seconds of the oldest (0 when there is none)."""
+    def outbox(self, *, backlog: int | None, oldest: float | None, horizon: float | None = None) -> None:
+        """Rows not yet published, and the age in seconds of the oldest (0 when there is none).
+
+        `horizon`: the age in seconds of the oldest open transaction that has said something.
+        """
         self._set("outbox_backlog", "Outbox rows not yet published.", backlog)
         self._set("outbox_oldest_seconds", "Age of the oldest of them.", oldest)
+        self._set("outbox_horizon_seconds", "Age of the oldest open transaction with events in it.", horizon)
 
     def group(  # noqa: PLR0913 (one reading of a group)
         self,

@@ -24,7 +24,7 @@ QUICK = Pace(block=0.2, min_idle=0.6, heartbeat=0.2, drain=5.0)
 LIMITS = Limits(attempts=3, first=0.05, longest=0.2)
 
 
-KEPT = ["migration", "meta", "attached", "sink"]
+KEPT = ["migration", "meta", "attached", "sink", "relay"]
 SHAPE = """
 SELECT md5(string_agg(part, ' ' ORDER BY part)) FROM (
     SELECT concat_ws('.', attrelid::regclass, attname, atttypid, attnotnull) AS part

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import uuid
+from collections.abc import AsyncIterator
 from typing import Any
 
+import pytest
+
 from headwater.broker import Broker
-from headwater.database import connect
-from headwater.publish import Relay
+from headwater.cli.readings import Backlog, backlog
+from headwater.database import Connection, connect
+from headwater.errors import ServerUnavailable
+from headwater.publish import Outgoing, Relay, Said
 from headwater.testing import FaultProxy, controls, until
 from headwater.testing.controls import GoodSold
+from headwater.topology import Catalogue, Group, Stream
 from tests.engine.conftest import Shop
 
 
@@ -34,6 +41,23 @@ async def waiting(shop: Shop) -> int:
 
 async def all_moved(shop: Shop) -> bool:
     return await waiting(shop) == 0
+
+
+async def end_leader(shop: Shop) -> bool:
+    query = (
+        "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted "
+        "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
+    return bool(await shop.source.fetchval(query))
+
+
+@contextlib.asynccontextmanager
+async def connected(shop: Shop) -> AsyncIterator[Connection]:
+    connection = await connect(shop.source.url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
 
 
 async def test_events_are_on_their_stream_in_the_order_in_which_they_were_said(shop: Shop) -> None:
@@ -73,12 +97,8 @@ async def test_of_two_relays_one_leads_and_the_other_takes_over_when_its_connect
     await until(lambda: all_moved(shop))
     assert not second.leading
 
-    ended = await shop.source.fetchval(
-        "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted "
-        "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-    )
+    assert await end_leader(shop)
 
-    assert ended
     await shop.sell("s2")
     await has(shop, ["s1", "s2"])
     await until(lambda: first.leading != second.leading)
@@ -282,3 +302,115 @@ async def test_a_tenant_that_the_enablement_query_can_not_take_does_not_keep_the
 
     assert await has(shop, [good], "shelf:goods") == [good]
     assert await until(lambda: all_moved(shop))
+
+
+async def test_a_leader_that_was_cut_off_from_its_lock_marks_nothing_and_steps_down(shop: Shop) -> None:
+    """Its process lives on, with a connection that still works: only the epoch keeps it from writing."""
+    first, second = shop.relay(), shop.relay()
+    async with connected(shop) as one, connected(shop) as other:
+        await shop.sell("s1")
+        assert (await first.move(one)).rows == 1
+        await shop.sell("s2")
+        assert (await second.move(other)).rows == 1
+        await shop.sell("s3")
+
+        with pytest.raises(ServerUnavailable, match="another relay leads"):
+            await first.move(one)
+
+        assert await waiting(shop) == 1
+        assert (await second.move(other)).rows == 1
+    assert await names(shop) == ["s1", "s2", "s3", "s3"]
+
+
+async def test_a_zombie_sets_no_row_aside(shop: Shop) -> None:
+    first, second = shop.relay(), shop.relay()
+    async with connected(shop) as one, connected(shop) as other:
+        await first.move(one)
+        await second.move(other)
+        await shop.source.execute(
+            "SELECT headwater.publish('good.invented', $1, 'bad', '{}', op => 'x')", shop.tenant
+        )
+
+        with pytest.raises(ServerUnavailable, match="another relay leads"):
+            await first.move(one)
+
+    assert await waiting(shop) == 1
+
+
+async def test_a_relay_stopped_in_the_middle_and_continued_later_writes_nothing_over_its_successor(
+    shop: Shop,
+) -> None:
+    async with FaultProxy.before(shop.source.url) as proxy:
+        paused = shop.start(Relay(proxy.url, shop.broker, shop.outgoing, controls.ENABLEMENT), poll=0.1)
+        await until(lambda: paused.leading)
+        proxy.black_hole()  # as a process that is stopped: what it sends comes much later
+        await shop.sell("s1")
+        await end_leader(shop)
+        second = shop.start(shop.relay(), poll=0.1)
+        await has(shop, ["s1"])
+        await until(lambda: all_moved(shop))
+        epoch = await shop.source.fetchval("SELECT epoch FROM headwater.relay")
+
+        await proxy.heal()
+
+        await until(lambda: not paused.leading)
+        await shop.sell("s2")
+        await has(shop, ["s1", "s2"])
+        assert second.leading
+        assert await shop.source.fetchval("SELECT epoch FROM headwater.relay") == epoch
+        await shop.stop(paused)
+
+
+async def test_where_one_application_refuses_the_others_have_the_event_once(shop: Shop) -> None:
+    """One row goes to the streams of two applications; one of them is somebody else's key."""
+    catalogue = Catalogue(
+        [Stream(name="{app}:sales", events=(GoodSold,))],
+        [Group(app=app, name=app, streams=("{app}:sales",)) for app in ("shelf", "till")],
+        prefix=shop.catalogue.keys.prefix,
+    )
+    for app in ("shelf", "till"):
+        await shop.enable(app)
+    await shop.broker.execute("SET", shop.key("shelf:sales"), "somebody else's")
+    outgoing = Outgoing(controls.CODEC, catalogue)
+    relay = shop.start(Relay(shop.source.url, shop.broker, outgoing, controls.ENABLEMENT))
+    expected = [f"s{number}" for number in range(20)]
+    for name in expected:
+        await shop.sell(name)
+
+    await has(shop, expected, "till:sales")
+    assert "WRONGTYPE" in await until(lambda: relay.last_error)
+    assert await waiting(shop) == 20
+    await shop.broker.execute("DEL", shop.key("shelf:sales"))
+
+    await has(shop, expected, "shelf:sales")
+    await until(lambda: all_moved(shop))
+    assert await names(shop, "till:sales") == expected
+    await until(lambda: not relay.last_error)
+
+
+async def test_while_a_pass_is_on_its_way_the_next_rows_are_read_and_every_row_moves_once(shop: Shop) -> None:
+    expected = [f"s{number:04}" for number in range(900)]
+    async with shop.source.transaction() as tx:
+        said = [Said(GoodSold(sale_id=name, good_id="g", amount=1), shop.tenant) for name in expected]
+        await shop.producer.publish_many(tx, said)
+
+    shop.start(Relay(shop.source.url, shop.broker, shop.outgoing, controls.ENABLEMENT, batch=40))
+
+    await has(shop, expected)
+    assert await until(lambda: all_moved(shop))
+
+
+async def test_how_long_a_transaction_holds_its_events_back_can_be_seen(shop: Shop) -> None:
+    async with shop.source.transaction() as slow:
+        await shop.producer.publish(slow, GoodSold(sale_id="s", good_id="g", amount=1), tenant=shop.tenant)
+        held_back = await backlog(shop.source)
+        later = await until(lambda: grown(shop, held_back.horizon))
+
+    assert held_back.waiting == 0
+    assert later.horizon > held_back.horizon > 0
+    assert (await backlog(shop.source)).horizon == 0
+
+
+async def grown(shop: Shop, horizon: float) -> Backlog | None:
+    now = await backlog(shop.source)
+    return now if now.horizon > horizon else None
