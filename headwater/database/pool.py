@@ -46,6 +46,9 @@ def is_unavailable(error: BaseException) -> bool:
     """Whether the error says that the server is gone, not that the statement or the program was wrong."""
     if isinstance(error, asyncpg.InterfaceError):
         return "closed" in str(error) or "released" in str(error)
+    # asyncpg's own confusion: the server's farewell came just when a statement began.
+    if isinstance(error, asyncpg.InternalClientError):
+        return True
     return isinstance(error, _GONE)
 
 
