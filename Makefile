@@ -26,8 +26,8 @@ lint: $(DEVELOP) ## format, style, types and import contracts
 
 check: test lint ## tests and linters, as CI does
 
-bench: $(DEVELOP) ## measure throughput and lag (ARGS: options of tests.bench)
-	$(PYTHON) -m tests.bench $(ARGS)
+bench: $(RUN) ## measure speed beside what the servers can give (ARGS: of `headwater bench`)
+	.venv/bin/headwater bench $(ARGS)
 
 build: $(DEVELOP) ## build the wheel into dist/
 	$(PYTHON) -m hatchling build -t wheel

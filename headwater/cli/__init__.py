@@ -39,6 +39,7 @@ TABLE = {
     "doctor": Entry(
         "headwater.cli.doctor:command", "Check settings, servers and declarations; say what to fix."
     ),
+    "bench": Entry("headwater.bench.command:command", "Measure speed beside what the servers can give."),
     "config": Entry("headwater.cli.config:command", "Show and check settings."),
 }
 

@@ -45,13 +45,13 @@ class RunningServers:
 
 
 @asynccontextmanager
-async def running_servers() -> AsyncIterator[RunningServers]:
-    """Start what the environment does not name: embedded, fast, keeping nothing (`durable=False`)."""
+async def running_servers(*, durable: bool = False) -> AsyncIterator[RunningServers]:
+    """Start what the environment does not name: embedded; fast and keeping nothing unless `durable`."""
     redis = os.environ.get("HEADWATER_TEST_REDIS_URL")
     postgres = os.environ.get("HEADWATER_TEST_POSTGRES_URL")
     if redis and postgres:
         yield RunningServers(redis, postgres, None)
         return
     mode = cast("Mode", os.environ.get("HEADWATER_EMBEDDED", "auto"))
-    async with Servers.start(mode=mode, durable=False, redis=not redis, postgres=not postgres) as embedded:
+    async with Servers.start(mode=mode, durable=durable, redis=not redis, postgres=not postgres) as embedded:
         yield RunningServers(redis or embedded.redis_url, postgres or embedded.postgres_url(), embedded)

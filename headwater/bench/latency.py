@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from decimal import Decimal
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import asyncpg
 
+from headwater.bench.figures import Figure, Spread, spans, spread
+from headwater.bench.handlers import FIRST
+from headwater.bench.pacing import paced
+from headwater.bench.sizes import Sizes
+from headwater.bench.world import World
 from headwater.publish import Said
 from headwater.testing import controls, until
-from tests.bench.report import Figure
-from tests.bench.sizes import Sizes
-from tests.bench.world import FIRST, World
 
 BELL = """
 CREATE OR REPLACE FUNCTION ring_bench() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -32,28 +33,14 @@ CREATE OR REPLACE TRIGGER ring_bench AFTER INSERT ON goods REFERENCING NEW TABLE
 """
 TRANSACTIONS = 200
 """A second at most: on few cores more of them would measure the producer's Postgres, not us."""
-TICK = 0.005
-"""Seconds between two groups of events: an event waits at most that long for its turn, uncounted."""
-
-
-class Spread(NamedTuple):
-    """Milliseconds."""
-
-    events: int
-    p50: float
-    p99: float
-    worst: float
-
-    def __str__(self) -> str:
-        return f"p50 {self.p50:.1f} ms, p99 {self.p99:.1f} ms, worst {self.worst:.0f} ms of {self.events}"
 
 
 class Watch:
-    """Notes when numbered goods were said, and when they could be seen."""
+    """Notes when numbered goods were due, and when they could be seen."""
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._said: dict[int, float] = {}
+        self._due: dict[int, float] = {}
         self._seen: dict[int, float] = {}
         self._connection: Any = None
 
@@ -74,16 +61,14 @@ class Watch:
         for number in str(text).split():
             self._seen.setdefault(int(number), now)
 
-    def said(self, number: int) -> None:
-        """A good is about to be committed, or appended."""
-        self._said[number] = time.perf_counter()
+    def due(self, number: int, when: float) -> None:
+        """A good is to be said at this time, and no later."""
+        self._due[number] = when
 
     async def spread(self) -> Spread:
-        """From said to seen, once every good was."""
-        await until(lambda: self._said.keys() <= self._seen.keys(), within=60.0)
-        spans = sorted((self._seen[number] - at) * 1000 for number, at in self._said.items())
-        last = len(spans) - 1
-        return Spread(len(spans), spans[last // 2], spans[round(last * 0.99)], spans[last])
+        """From due to seen, once every good was."""
+        await until(lambda: self._due.keys() <= self._seen.keys(), within=60.0, every=0.05)
+        return spread([self._seen[number] - when for number, when in self._due.items()])
 
 
 def probe(world: World, number: int) -> Said:
@@ -93,75 +78,64 @@ def probe(world: World, number: int) -> Said:
     return Said(event, world.neighbour, FIRST + number + 1)
 
 
-async def paced(rate: int, seconds: float) -> AsyncIterator[int]:
-    """Numbers from 0, `rate` a second, in small groups."""
-    begun, total = time.perf_counter(), round(rate * seconds)
-    number = 0
-    while number < total:
-        due = min(total, int((time.perf_counter() - begun) * rate) + 1)
-        while number < due:
-            yield number
-            number += 1
-        await asyncio.sleep(TICK)
-
-
 async def direct_at(world: World, watch: Watch, rate: int, seconds: float, *, first: int = 0) -> None:
-    """Append goods at a rate."""
+    """Append goods at a rate, whether or not those before are done."""
     producer = world.direct()
 
     async def one(number: int) -> None:
         said = probe(world, number)
-        watch.said(number)
         await producer.publish(said.event, tenant=said.tenant, version=said.version)
 
     async with asyncio.TaskGroup() as under_way:
-        async for number in paced(rate, seconds):
+        async for number, when in paced(rate, seconds):
+            watch.due(first + number, when)
             under_way.create_task(one(first + number))
     await producer.close()
 
 
-async def outbox_at(world: World, watch: Watch, rate: int, seconds: float) -> float:
-    """Commit goods at a rate, in TRANSACTIONS a second at most; the rate that was reached."""
+async def outbox_at(world: World, watch: Watch, rate: int, seconds: float) -> None:
+    """Commit goods at a rate, in TRANSACTIONS a second at most."""
     bundle = max(1, rate // TRANSACTIONS)
 
-    async def some(first: int) -> None:
-        numbers = range(first, first + bundle)
+    async def some(numbers: range) -> None:
         async with world.source.transaction() as tx:
             await world.producer.publish_many(tx, [probe(world, number) for number in numbers])
-            for number in numbers:
-                watch.said(number)
 
-    begun, count = time.perf_counter(), 0
     async with asyncio.TaskGroup() as under_way:
-        async for number in paced(rate // bundle, seconds):
-            under_way.create_task(some(number * bundle))
-            count += bundle
-    return count / (time.perf_counter() - begun)
+        async for place, when in paced(rate / bundle, seconds):
+            numbers = range(place * bundle, (place + 1) * bundle)
+            for number in numbers:
+                watch.due(number, when)
+            under_way.create_task(some(numbers))
 
 
-async def end_to_end(world: World, sizes: Sizes) -> list[Figure]:
-    """From commit, and from append, to the row that can be seen."""
+async def latency(world: World, sizes: Sizes) -> list[Figure]:
+    """From the moment an event is due until its row can be seen, at fixed rates."""
     await world.enable()
-    figures = []
+    found = []
     for rate in sizes.rates:
         await world.empty()
         async with world.process("relay"), world.process("worker"):
+            await _warm(world)
             async with Watch(world) as watch:
                 await direct_at(world, watch, rate, sizes.seconds)
-                spread = await watch.spread()
-            figures += _figures(f"direct append to visible row, {rate}/s", spread)
+                found += spans(("latency", f"direct, {rate:,}/s"), await watch.spread())
             await world.sink.execute("TRUNCATE goods, headwater.ledger")
             async with Watch(world) as watch:
-                reached = await outbox_at(world, watch, rate, sizes.seconds)
-                spread = await watch.spread()
-            note = f"{reached:,.0f}/s reached, {max(1, rate // TRANSACTIONS)} a transaction"
-            figures += _figures(f"outbox commit to visible row, {rate}/s", spread, note)
+                await outbox_at(world, watch, rate, sizes.seconds)
+                details = {"events_per_transaction": max(1, rate // TRANSACTIONS)}
+                found += spans(("latency", f"outbox and relay, {rate:,}/s"), await watch.spread(), details)
     await world.empty()
-    return figures
+    return found
 
 
-def _figures(name: str, spread: Spread, note: str = "") -> list[Figure]:
-    return [
-        Figure(name=f"{name}, p50", value=spread.p50, unit="ms", note=note),
-        Figure(name=f"{name}, p99", value=spread.p99, unit="ms", note=f"worst {spread.worst:.0f} ms"),
-    ]
+async def _warm(world: World) -> None:
+    """One good on each way, so that connections and statements are there."""
+    said = world.good(0, 1)
+    async with world.source.transaction() as tx:
+        await world.producer.publish(tx, said.event, tenant=said.tenant, version=said.version)
+
+    async def applied() -> int:
+        return int(await world.sink.fetchval("SELECT count(*) FROM goods"))
+
+    await until(applied, within=30.0, every=0.005)

@@ -4,50 +4,43 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import os
 import sys
-import tempfile
 import uuid
 from collections.abc import AsyncIterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import asyncpg
+import msgspec
 
+from headwater.bench import usage
+from headwater.bench.handlers import Way, good
+from headwater.bench.process import Order
 from headwater.broker import Broker, provision
+from headwater.broker.entry import GroupState
 from headwater.database import Database
 from headwater.database.migrate import APP, SOURCE, migrate
-from headwater.embedded import Servers
+from headwater.errors import HeadwaterError
 from headwater.publish import DirectProducer, Outgoing, Producer, Said
 from headwater.testing import RunningServers, controls
 from headwater.topology import Catalogue
 
 SHELF = "shelf"
-GROUP = "shelf-group"
-FIRST = 1 << 48
-"""The first version of epoch 1: figures use versions of the size that real ones have."""
 
 
-class Usage(NamedTuple):
-    """What a process needed."""
-
-    cpu: float
-    """Seconds, from its start of work to its end."""
-    peak: float
-    """Largest resident memory, MiB."""
+class BenchFailed(HeadwaterError):
+    """What was to be measured did not do its work: there is no figure."""
 
 
 class World:
     """One shop with nothing in it."""
 
-    def __init__(self, running: RunningServers, source: Database, sink: Database, bytecode: str) -> None:
-        """`bytecode`: a folder for that of processes, so that it is compiled once."""
-        self._bytecode = bytecode
+    def __init__(self, running: RunningServers, source: Database, sink: Database) -> None:
         self.redis_url = running.redis_url
         self.source = source
         self.sink = sink
         self.broker = Broker(running.redis_url, connections=16)
         self.catalogue: Catalogue = controls.CATALOGUE.with_prefix(f"bench{uuid.uuid4().hex[:8]}:")
+        self.prefix = self.catalogue.keys.prefix
         self.outgoing = Outgoing(controls.CODEC, self.catalogue)
         self.producer = Producer(controls.CODEC, source="bench")
         self.tenant = str(uuid.uuid4())
@@ -57,7 +50,7 @@ class World:
     @property
     def key(self) -> str:
         """The stream of the shelf's goods."""
-        return f"{self.catalogue.keys.prefix}{SHELF}:goods"
+        return f"{self.prefix}{SHELF}:goods"
 
     def direct(self) -> DirectProducer:
         """A direct producer for which the shelf is always enabled."""
@@ -68,11 +61,14 @@ class World:
         return DirectProducer(self.outgoing, self.broker, enabled=enabled, source="bench")
 
     def good(self, number: int, version: int) -> Said:
-        """The state of a good, with the bytes that a usual event has."""
-        identity = f"{number:08x}-0000-4000-8000-{self.tenant[-12:]}"
-        note = f"version {version} of a good with the number {number}"
-        event = controls.GoodChanged(good_id=identity, name=f"good {number}", note=note)
-        return Said(event, self.tenant, FIRST + version)
+        """The state of a good of the tenant."""
+        return good(self.tenant, number, version)
+
+    async def group(self, way: Way) -> GroupState:
+        """How far a way's group is on its stream."""
+        return next(
+            one for one in await self.broker.groups(self.prefix + way.stream) if one.name == way.group
+        )
 
     async def enable(self) -> None:
         """Give both tenants the shelf."""
@@ -81,9 +77,14 @@ class World:
                 "INSERT INTO enabled VALUES ($1, 'shelf') ON CONFLICT DO NOTHING", tenant
             )
 
+    async def keys(self) -> list[Any]:
+        """Every key of ours."""
+        found: list[Any] = await self.broker.execute("KEYS", f"{self.prefix}*")
+        return found
+
     async def empty(self) -> None:
         """Take everything out of streams and tables, and make the groups again."""
-        keys = await self.broker.execute("KEYS", self.catalogue.keys.prefix + "*")
+        keys = await self.keys()
         if keys:
             await self.broker.execute("DEL", *keys)
         await provision.apply(self.broker, self.catalogue)
@@ -94,27 +95,45 @@ class World:
         for database in (self.sink, self.source):
             await database.execute("CHECKPOINT")
 
+    async def redis_cpu(self) -> float:
+        """Seconds of CPU that Redis took so far, by its own account."""
+        text = (await self.broker.execute("INFO", "cpu")).decode()
+        said = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+        return float(said["used_cpu_sys"]) + float(said["used_cpu_user"])
+
+    async def postgres_cpu(self) -> float | None:
+        """Seconds of CPU that Postgres with all its processes took so far."""
+        backend = int(await self.sink.fetchval("SELECT pg_backend_pid()"))
+        parent = usage.parent_of(backend, "postgres")
+        return None if parent is None else usage.cpu_of_family(parent, "postgres")
+
     @contextlib.asynccontextmanager
-    async def process(self, role: str, **options: int) -> AsyncIterator[Process]:
-        """A worker, relay or runner in a process of its own, while the block lasts."""
-        environment = {
-            "SHOP_REDIS": self.redis_url,
-            "SHOP_SOURCE": self.source.url,
-            "SHOP_SINK": self.sink.url,
-            "SHOP_PREFIX": self.catalogue.keys.prefix,
-            "SHOP_OPTIONS": json.dumps(options),
-            "PYTHONDONTWRITEBYTECODE": "",
-            "PYTHONPYCACHEPREFIX": self._bytecode,
-        }
+    async def process(self, role: str, **options: Any) -> AsyncIterator[Process]:
+        """A worker, relay or runner in a process of its own, at work while the block lasts."""
+        async with self.built(role, **options) as process:
+            process.go()
+            yield process
+
+    @contextlib.asynccontextmanager
+    async def built(self, role: str, **options: Any) -> AsyncIterator[Process]:
+        """The same, but it waits for `go`."""
+        order = Order(
+            role=role,
+            redis=self.redis_url,
+            source=self.source.url,
+            sink=self.sink.url,
+            prefix=self.prefix,
+            **options,
+        )
         running = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tests.bench.process", role),
+            *(sys.executable, "-P", "-m", "headwater.bench.process"),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            env={**os.environ, **environment},
+            start_new_session=True,
         )
         process = Process(running)
         try:
-            await process.line()
+            await process.ready(order)
             yield process
         finally:
             await process.end()
@@ -125,47 +144,50 @@ class Process:
 
     def __init__(self, running: asyncio.subprocess.Process) -> None:
         self._running = running
-        self.usage = Usage(0.0, 0.0)
 
-    async def line(self) -> dict[str, float]:
-        """The next thing it reports. Raises AssertionError when it ended instead."""
-        if self._running.stdout is None:
-            raise AssertionError("the process has no output")
-        text = await self._running.stdout.readline()
-        if not text:
-            raise AssertionError(f"the process ended ({await self._running.wait()})")
-        found: dict[str, float] = json.loads(text)
-        return found
+    @property
+    def pid(self) -> int:
+        """Its number, for /proc."""
+        return self._running.pid
 
-    async def now(self) -> Usage:
-        """CPU and peak memory so far."""
+    @property
+    def cpu(self) -> float | None:
+        """Seconds of CPU so far."""
+        return usage.cpu_of(self.pid)
+
+    async def ready(self, order: Order) -> None:
+        """Say what it is, and wait until that is built. Raises BenchFailed when it ended instead."""
+        self._say(msgspec.json.encode(order))
+        if self._running.stdout is None or not await self._running.stdout.readline():
+            raise BenchFailed(f"a {order.role} ended at its start ({await self._running.wait()})")
+
+    def go(self) -> None:
+        """Let it work."""
+        self._say(b"go")
+
+    def _say(self, text: bytes) -> None:
         if self._running.stdin is not None:
-            self._running.stdin.write(b"\n")
-        return Usage(**await self.line())
+            self._running.stdin.write(text + b"\n")
+
+    async def kill(self) -> None:
+        """End it as a crash does."""
+        self._running.kill()
+        await self._running.wait()
 
     async def end(self) -> None:
         """Let it drain and end."""
         if self._running.stdin is not None:
             self._running.stdin.close()
-        await self._running.wait()
-
-
-@contextlib.asynccontextmanager
-async def servers(*, careful: bool = True) -> AsyncIterator[RunningServers]:
-    """Ours, as careful as real ones (fsync, append-only file) or not; or those named in the environment."""
-    redis = os.environ.get("HEADWATER_TEST_REDIS_URL")
-    postgres = os.environ.get("HEADWATER_TEST_POSTGRES_URL")
-    if redis and postgres:
-        yield RunningServers(redis, postgres, None)
-        return
-    async with Servers.start(durable=careful, redis=not redis, postgres=not postgres) as embedded:
-        yield RunningServers(redis or embedded.redis_url, postgres or embedded.postgres_url(), embedded)
+        try:
+            async with asyncio.timeout(60.0):
+                await self._running.wait()
+        except TimeoutError:
+            await self.kill()
 
 
 @contextlib.asynccontextmanager
 async def world(running: RunningServers) -> AsyncIterator[World]:
     """A migrated shop; gone at the end."""
-    bytecode = tempfile.TemporaryDirectory()
     async with running.fresh_database() as source_url, running.fresh_database() as sink_url:
         for url, role, tables in (
             (source_url, SOURCE, controls.SOURCE_TABLES),
@@ -176,14 +198,14 @@ async def world(running: RunningServers) -> AsyncIterator[World]:
             await connection.execute(tables)
             await connection.close()
         source, sink = await Database.open(source_url, size=12), await Database.open(sink_url, size=4)
-        found = World(running, source, sink, bytecode.name)
+        found = World(running, source, sink)
         try:
             await found.empty()
             yield found
         finally:
-            keys = await found.broker.execute("KEYS", found.catalogue.keys.prefix + "*")
-            await found.broker.execute("DEL", *keys)
+            keys = await found.keys()
+            if keys:
+                await found.broker.execute("DEL", *keys)
             await found.broker.close()
             await source.close()
             await sink.close()
-            bytecode.cleanup()

@@ -11,11 +11,12 @@ from urllib.parse import unquote, urlsplit
 
 import asyncpg
 
+from headwater.bench.handlers import Way
+from headwater.bench.world import SHELF, BenchFailed, World
 from headwater.broker.protocol import pack, pack_append
 from headwater.delivery.mirror import Mirror, compile_mirror
 from headwater.event import Envelope, Fields
 from headwater.testing import controls
-from tests.bench.world import SHELF, World
 
 PLAIN = """
 INSERT INTO goods (tenant_id, good_id, name, price, note)
@@ -46,8 +47,18 @@ class Raw:
         while lines > 0:
             answer = self._socket.recv(1 << 20)
             if not answer or answer.startswith(b"-"):
-                raise AssertionError(f"Redis answered {answer[:100]!r}")
+                raise BenchFailed(f"Redis answered {answer[:100]!r}")
             lines -= answer.count(b"\n")
+
+    def until(self, packed: bytes, mark: bytes) -> None:
+        """Send commands and wait for the reply that ends with `mark`."""
+        self._socket.sendall(packed)
+        end = b""
+        while not end.endswith(mark):
+            answer = self._socket.recv(1 << 20)
+            if not answer or (not end and answer.startswith(b"-")):
+                raise BenchFailed(f"Redis answered {answer[:100]!r}")
+            end = (end + answer)[-len(mark) :]
 
     def close(self) -> None:
         """Close the socket."""
@@ -56,7 +67,7 @@ class Raw:
 
 def appends(world: World, entries: Sequence[Fields], pipeline: int) -> float:
     """XADD of these entries, `pipeline` at a time, by a raw socket: entries a second."""
-    key = f"{world.catalogue.keys.prefix}raw".encode()
+    key = f"{world.prefix}raw".encode()
     packed = [pack_append(key, fields) for fields in entries]
     together = [b"".join(packed[at : at + pipeline]) for at in range(0, len(packed), pipeline)]
     raw = Raw(world.redis_url)
@@ -68,6 +79,37 @@ def appends(world: World, entries: Sequence[Fields], pipeline: int) -> float:
     finally:
         raw.send(pack(("DEL", key)), 1)
         raw.close()
+
+
+async def drain(world: World, way: Way) -> float:
+    """Entries a second of a way's stream, read and acknowledged a thousand at a time, not looked at."""
+    key, mark = (world.prefix + way.stream).encode(), b"$16\r\nend-of-the-reply\r\n"
+    ids = await _ids(world, key)
+    raw = Raw(world.redis_url)
+    try:
+        raw.send(pack(("XGROUP", "CREATE", key, "raw", "0")), 1)
+        read = pack(("XREADGROUP", "GROUP", "raw", "raw", "COUNT", BATCH, "STREAMS", key, ">"))
+        # Redis answers in order: what follows the entries shows where they end.
+        end = pack(("ECHO", "end-of-the-reply"))
+        acknowledge = [pack(("XACK", key, "raw", *ids[at : at + BATCH])) for at in range(0, len(ids), BATCH)]
+        begun = time.perf_counter()
+        for one in acknowledge:
+            raw.until(read + end, mark)
+            raw.send(one, 1)
+        took = time.perf_counter() - begun
+        raw.send(pack(("XGROUP", "DESTROY", key, "raw")), 1)
+    finally:
+        raw.close()
+    return len(ids) / took
+
+
+async def _ids(world: World, key: bytes) -> list[bytes]:
+    found: list[bytes] = []
+    while page := await world.broker.execute(
+        "XRANGE", key, b"(" + found[-1] if found else b"-", b"+", "COUNT", 5 * BATCH
+    ):
+        found += [entry[0] for entry in page]
+    return found
 
 
 class Prepared(NamedTuple):

@@ -7,13 +7,13 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
+from headwater.bench import limits, usage
+from headwater.bench.figures import Figure, Spread, figure
+from headwater.bench.latency import Watch, direct_at
+from headwater.bench.sizes import Sizes
+from headwater.bench.world import SHELF, Process, World
 from headwater.replay import History, Ways
 from headwater.testing import controls, until
-from tests.bench import limits
-from tests.bench.latency import Spread, Watch, direct_at
-from tests.bench.report import Figure
-from tests.bench.sizes import Sizes
-from tests.bench.world import SHELF, World
 
 WINDOW = 500
 """The default."""
@@ -36,9 +36,9 @@ class Run(NamedTuple):
     """Rows a second until the last one was on its stream."""
     whole: float
     """Rows a second until everything was applied and compared."""
-    runner: tuple[float, float]
+    runner: list[float | None]
     """Peak MiB of the runner: at a tenth of the rows, and in the end."""
-    worker: tuple[float, float]
+    worker: list[float | None]
     live: Spread | None
 
 
@@ -87,15 +87,21 @@ async def catch_up(world: World, rows: int, window: int, *, live: bool = False) 
         first, begun = await until(said, within=60.0, every=0.01), time.perf_counter()
         probing = asyncio.create_task(_probe(world, state)) if live else None
         await _reaches(said, rows // 10)
-        early = (await runner.now()).peak, (await worker.now()).peak
+        processes = (runner, worker)
+        early = _peaks(processes)
         await _reaches(said, rows)
         published = time.perf_counter() - begun
         ended = await until(state, within=600.0, every=0.05)
         took = time.perf_counter() - begun
-        late = (await runner.now()).peak, (await worker.now()).peak
+        late = _peaks(processes)
         spread = await probing if probing else None
     rates = (rows - first) / published, (rows - first) / took
-    return Run(str(ended), *rates, (early[0], late[0]), (early[1], late[1]), spread)
+    return Run(str(ended), *rates, [early[0], late[0]], [early[1], late[1]], spread)
+
+
+def _peaks(processes: tuple[Process, Process]) -> tuple[float | None, float | None]:
+    runner, worker = processes
+    return usage.peak(runner.pid), usage.peak(worker.pid)
 
 
 async def _reaches(said: Callable[[], Awaitable[int]], rows: int) -> None:
@@ -117,38 +123,31 @@ async def _probe(world: World, state: Callable[[], Awaitable[str | None]]) -> Sp
 async def backfill(world: World, sizes: Sizes) -> list[Figure]:
     """The large one as it is by default, then smaller ones under several windows with live events beside."""
     await fill(world, sizes.rows)
-    read = await limits.keyset(world)
-    keyset = "pages of 1,000 by key, read and dropped"
+    limit = {"pages of 1,000 by key, read and dropped": [await limits.keyset(world)]}
     run = await catch_up(world, sizes.rows, WINDOW)
-    memory = (
-        f"peak MiB at 10 % and 100 %: runner {run.runner[0]:.0f}, {run.runner[1]:.0f}; "
-        f"worker {run.worker[0]:.0f}, {run.worker[1]:.0f}"
-    )
-    name = f"backfill of {sizes.rows:,} rows, window {WINDOW}"
-    figures = [
-        Figure(name=f"{name}, said", value=run.said, unit="rows/s", limit=read, against=keyset),
-        Figure(
-            name=f"{name}, applied and {run.state}",
-            value=run.whole,
+    name = f"{sizes.rows:,} rows, window {WINDOW}"
+    details = {"runner_peak_mib": run.runner, "worker_peak_mib": run.worker, "state": run.state}
+    found = [
+        figure(("backfill", f"{name}, said"), [run.said], unit="rows/s", limits=limit),
+        figure(
+            ("backfill", f"{name}, applied and compared"),
+            [run.whole],
             unit="rows/s",
-            limit=read,
-            against=keyset,
-            note=memory,
+            limits=limit,
+            details=details,
         ),
     ]
-    await fill(world, sizes.paced_rows)
+    paced = max(sizes.rows // 5, 100)
+    await fill(world, paced)
     for window in sizes.windows:
-        run = await catch_up(world, sizes.paced_rows, window, live=True)
-        live = f"live beside it: {run.live}" if run.live else ""
-        figures.append(
-            Figure(
-                name=f"backfill of {sizes.paced_rows:,} rows, window {window}, {run.state}",
-                value=run.whole,
-                unit="rows/s",
-                limit=read,
-                against=keyset,
-                note=live,
-            )
-        )
+        found += await _beside_live(world, paced, window, limit)
     await world.empty()
-    return figures
+    return found
+
+
+async def _beside_live(world: World, rows: int, window: int, limit: dict[str, list[float]]) -> list[Figure]:
+    run = await catch_up(world, rows, window, live=True)
+    name = f"{rows:,} rows, window {window}, {LIVE_RATE} live events/s beside"
+    live = {"live_p50_ms": run.live.p50, "live_p99_ms": run.live.p99} if run.live else {}
+    details = {**live, "state": run.state}
+    return [figure(("backfill", name), [run.whole], unit="rows/s", limits=limit, details=details)]

@@ -1,0 +1,58 @@
+"""How much of each thing a run does."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Sizes(NamedTuple):
+    """Counts, unless said otherwise."""
+
+    events: int
+    """Events of a backlog, and of each way to publish many."""
+    rounds: int
+    """Of each throughput figure; medians are reported."""
+    seconds: float
+    """Length of each run at a fixed rate, and of being idle."""
+    flood: int
+    """Entries of the one backlog that shows whether memory is flat; 0: none."""
+    rows: int
+    """Rows of the backfill."""
+    windows: tuple[int, ...]
+    """Windows of the backfills with live events beside."""
+    rates: tuple[int, ...] = (200, 1_000, 5_000)
+    """Events a second of the latency runs."""
+
+    @property
+    def awaited(self) -> int:
+        """Direct publishes of which each is awaited before the next."""
+        return max(self.events // 20, 20)
+
+    @property
+    def transactions(self) -> int:
+        """Transactions that say one event; a tenth of them say a hundred."""
+        return max(self.events // 50, 20)
+
+    @property
+    def looks(self) -> int:
+        """Rows that the relay moves alone, one after the other."""
+        return max(min(self.events // 200, 300), 10)
+
+
+FULL = Sizes(100_000, 3, 10.0, 1_000_000, 1_000_000, (500, 2_000, 10_000))
+QUICK = Sizes(20_000, 1, 1.5, 0, 20_000, (2_000,))
+
+
+def sizes(*, quick: bool, events: int | None, rounds: int | None, seconds: float | None) -> Sizes:
+    """Full or quick, with what was asked for in place of its own. Pure.
+
+    `events` stands for every count: no backlog and no backfill is larger.
+    """
+    found = QUICK if quick else FULL
+    if events is not None:
+        found = found._replace(
+            events=events, rows=min(found.rows, max(events, 100)), flood=min(found.flood, events)
+        )
+    if rounds is not None:
+        found = found._replace(rounds=rounds)
+    return found if seconds is None else found._replace(seconds=seconds)
