@@ -38,6 +38,7 @@ class Broker:
     ) -> None:
         """`timeout`: seconds without an answer after which a connection counts as lost."""
         self.timeout = timeout
+        self._url = url
         self._pool = self._new_pool(url, timeout, connections, name)
         self._readers = self._new_pool(url, timeout, 1, f"{name}-reader")
         self._reader: Any = None
@@ -61,6 +62,10 @@ class Broker:
             client_name=name,
             driver_info=None,
         )
+
+    def beside(self, name: str) -> Broker:
+        """Another one to the same server: a blocking read holds its connection for as long as it blocks."""
+        return Broker(self._url, timeout=self.timeout, name=name)
 
     async def close(self) -> None:
         """Close every connection. Idempotent."""

@@ -18,7 +18,7 @@ from headwater.delivery import letters
 from headwater.delivery.letters import Filter, Letter
 from headwater.errors import HeadwaterError
 
-_STATES = ("parked", "replaying", "replayed", "discarded")
+_STATES = ("parked", "replaying", "waiting", "held", "replayed", "discarded")
 _PAGE = 1000
 _HEAD = tuple(name for name in Letter.__struct_fields__ if name != "fields")
 
@@ -44,7 +44,7 @@ async def _sink(wiring: Wiring, name: str) -> tuple[str, Database]:
     "headwater dead-letters list crm --state discarded",
 )
 @click.argument("app")
-@click.option("--state", type=click.Choice(_STATES), multiple=True, help="Default: parked and replaying.")
+@click.option("--state", type=click.Choice(_STATES), multiple=True, help="Default: all that are not settled.")
 @click.option("--tenant", help="Only this tenant's.")
 @click.option("--type", "type_", help="Only of this event type.")
 @click.option("--reason", help="Only with this reason.")
@@ -54,7 +54,11 @@ async def _sink(wiring: Wiring, name: str) -> tuple[str, Database]:
 )
 @click.pass_obj
 def list_(invocation: Invocation, /, **options: Any) -> None:
-    """List dead letters, newest first."""
+    """List dead letters, newest first.
+
+    waiting and held ones are of ordered things: held ones wait behind another one, which says how many
+    are behind it. They follow by themselves when it is replayed or discarded.
+    """
     which = Filter(
         states=options["state"] or letters.OPEN,
         tenant=options["tenant"],
@@ -69,8 +73,8 @@ def list_(invocation: Invocation, /, **options: Any) -> None:
         return await letters.listed(database, app, which)
 
     found = connected(invocation, work)
-    columns = ("id", "state", "parked", "type", "tenant", "key", "reason", "failures", "error")
-    shown = ("id", "state", "parked_at", "type", "tenant", "key", "reason", "failures")
+    columns = ("id", "state", "parked", "type", "tenant", "key", "reason", "failures", "behind", "error")
+    shown = ("id", "state", "parked_at", "type", "tenant", "key", "reason", "failures", "behind")
     rows = [(*(getattr(one, name) for name in shown), one.error[:80]) for one in found]
     following = found[-1].id if len(found) == which.limit else None
     data = {"dead_letters": [_head(one) for one in found], "next_before": following}
@@ -112,15 +116,17 @@ class _Chosen(NamedTuple):
     app: str
     ids: list[int]
     refused: list[int]
-    """Asked for by id, but not parked or not there."""
+    """Asked for by id, but settled, held, or not there."""
 
 
-async def _choose(wiring: Wiring, name: str, ids: Sequence[int], which: Filter | None) -> _Chosen:
+async def _choose(
+    wiring: Wiring, name: str, ids: Sequence[int], which: Filter | None, states: Sequence[str]
+) -> _Chosen:
     app, database = await _sink(wiring, name)
     if which is not None:
         return _Chosen(app, [one.id for one in await _all(database, app, which)], [])
     found = [await letters.shown(database, app, letter) for letter in ids]
-    parked = {one.id for one in found if one is not None and one.state == "parked"}
+    parked = {one.id for one in found if one is not None and one.state in states}
     return _Chosen(app, [one for one in ids if one in parked], [one for one in ids if one not in parked])
 
 
@@ -151,17 +157,17 @@ async def _all(database: Database, app: str, which: Filter) -> list[Letter]:
 def replay(invocation: Invocation, /, app: str, ids: tuple[int, ...], dry_run: bool, **filters: Any) -> None:
     """Give dead letters to a worker of their own application again, and to nobody else.
 
-    Exit code 1 when one that was named is not parked.
+    Exit code 1 when one that was named can not be replayed: settled, or held behind another one.
     """
     narrowed = any(filters[name] for name in ("type_", "reason", "tenant"))
     if bool(ids) == filters["all_"] or (ids and narrowed):
         raise click.UsageError("name ids, or say --all with what narrows it")
     which = Filter(
-        states=("parked",), tenant=filters["tenant"], type=filters["type_"], reason=filters["reason"]
+        states=letters.TRIED, tenant=filters["tenant"], type=filters["type_"], reason=filters["reason"]
     )
 
     async def work(wiring: Wiring) -> _Chosen:
-        chosen = await _choose(wiring, app, ids, which if filters["all_"] else None)
+        chosen = await _choose(wiring, app, ids, which if filters["all_"] else None, letters.TRIED)
         if dry_run:
             return chosen
         done = await letters.replay(wiring.sinks[chosen.app], chosen.app, chosen.ids)
@@ -185,14 +191,14 @@ def discard(
 ) -> None:
     """Give dead letters up: they stay listed, and are never applied.
 
-    Exit code 1 when one that was named is not parked.
+    What is held behind one follows. Exit code 1 when one that was named is settled already.
     """
     if not dry_run:
         label = invocation.settings.env_label
         confirmed(f"Discard {len(ids)} dead letters of {app}{f' in {label}' if label else ''}?", yes=yes)
 
     async def work(wiring: Wiring) -> _Chosen:
-        chosen = await _choose(wiring, app, ids, None)
+        chosen = await _choose(wiring, app, ids, None, (*letters.TRIED, "held"))
         if dry_run:
             return chosen
         done = await letters.discard(wiring.sinks[chosen.app], chosen.app, chosen.ids, note=note)
@@ -206,7 +212,7 @@ def _report(invocation: Invocation, verb: str, chosen: _Chosen, *, dry_run: bool
     done = {"replay": "replaying", "discard": "discarded"}[verb]
     text = f"{f'would {verb}' if dry_run else done} {len(chosen.ids)} dead letters of {chosen.app}"
     if chosen.refused:
-        text += f"; not parked: {', '.join(map(str, sorted(chosen.refused)))}"
+        text += f"; refused: {', '.join(map(str, sorted(chosen.refused)))}"
     invocation.out.result(f"dead-letters.{verb}", data, text=text)
     if chosen.refused:
         raise SystemExit(1)

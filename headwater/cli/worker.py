@@ -98,7 +98,7 @@ async def _done(wiring: Wiring, worker: Worker) -> bool:
         if behind is None or behind.unapplied:
             return False
     app = worker.consumer.app
-    asked = letters.Filter(states=("replaying",), limit=1)
+    asked = letters.Filter(states=("replaying", "waiting"), limit=1)
     return not await letters.listed(wiring.sinks[app], app, asked)
 
 

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import functools
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import asyncpg
 
@@ -16,10 +17,12 @@ from headwater.delivery import handlers
 from headwater.delivery.consumer import Consumer, Function, Upsert
 from headwater.delivery.halving import Failures, Halving, TablesUnfit, Thing
 from headwater.delivery.mirror import Mirror, compile_mirror
+from headwater.delivery.order import rounds
 from headwater.delivery.outcome import Limits, Outcome
 from headwater.delivery.work import Work, by_step, for_function, for_upsert
 
 log = telemetry.logger(__name__)
+Fence = Callable[[Tx], Awaitable[None]]
 
 
 class Applier:
@@ -31,6 +34,8 @@ class Applier:
         self.consumer = consumer
         self.name = name
         self.limits = limits
+        self.fence: Fence | None = None
+        """Asked in each transaction, where what is applied must be this worker's own."""
         self.applied = 0
         self.stale = 0
         self._mirrors: dict[int, Mirror] = {}
@@ -55,25 +60,28 @@ class Applier:
                 f"the database lacks headwater's tables ({error})", hint="run: headwater db migrate"
             ) from error
 
-    async def apply(self, work: Sequence[Work]) -> None:
-        """Apply all, or raise and apply nothing."""
+    async def apply(self, work: Sequence[Work], *, fence: Fence | None = None) -> None:
+        """Apply all, or raise and apply nothing. `fence` raises Fenced when that is not ours to do."""
         newer = 0
         async with self.database.transaction() as tx:
             failpoints.reached("worker.applying")
+            if fence is not None:
+                await fence(tx)
             for place, batch in by_step(work, self.consumer).items():
-                step = self.consumer.steps[place]
-                if isinstance(step, Upsert):
-                    states = for_upsert(batch)
-                    newer += await self._mirrors[place].apply(
-                        tx, self.consumer.app, self._generation(step), states
-                    )
-                else:
-                    newer += await self._run(tx, step, for_function(batch, step))
+                for part in rounds(batch) if self.consumer.steps[place].ordered else (batch,):
+                    newer += await self._step(tx, place, part)
             await self._advance(tx, work)
             failpoints.reached("worker.applied")
         failpoints.reached("worker.committed")
         self.applied += newer
         self.stale += len(work) - newer
+
+    async def _step(self, tx: Tx, place: int, batch: list[Work]) -> int:
+        step = self.consumer.steps[place]
+        if isinstance(step, Function):
+            return await self._run(tx, step, for_function(batch, step))
+        states = for_upsert(batch)
+        return await self._mirrors[place].apply(tx, self.consumer.app, self._generation(step), states)
 
     def _generation(self, step: Upsert | Function) -> int:
         return self._generations.get(step.subject, 1)
@@ -108,12 +116,18 @@ class Applier:
             await tx.execute(load(__file__, "advance"), self.consumer.app, self.name, streams, entries)
 
     async def settle(
-        self, work: Sequence[Work], failures: Failures, blocked: Iterable[Thing] = ()
+        self,
+        work: Sequence[Work],
+        failures: Failures,
+        *,
+        blocked: Iterable[Thing] = (),
+        fence: Fence | None = None,
     ) -> list[Outcome]:
         """An outcome for each, in order. `failures`: how often an entry failed before.
 
-        What is about a `blocked` thing is held. Raises DatabaseUnavailable or TablesUnfit: then nothing
-        is decided about any of them.
+        What is about a `blocked` thing is held; `fence` is asked in each transaction. Raises
+        DatabaseUnavailable, TablesUnfit or Fenced: then nothing is decided about any of them.
         """
-        halving = Halving(self.apply, self.consumer, self.limits, failures, set(blocked))
+        apply = functools.partial(self.apply, fence=fence or self.fence)
+        halving = Halving(apply, self.consumer, self.limits, failures, set(blocked))
         return await halving.settle(work)

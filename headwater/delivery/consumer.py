@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Literal, Protocol, TypeVar, cast, overload
+from typing import Any, Literal, Protocol, TypedDict, TypeVar, Unpack, cast, overload
 
 import msgspec
 
@@ -98,6 +98,8 @@ class Upsert(msgspec.Struct, frozen=True):
     """A column set to false for what is gone, in place of deleting the row."""
     live: str | None
     """Further condition on the table, when it is compared with the source."""
+    ordered: bool = False
+    """Whether every state is applied, each after the one before it, also when one fails."""
 
 
 class Function(msgspec.Struct, frozen=True):
@@ -112,6 +114,8 @@ class Function(msgspec.Struct, frozen=True):
     effect: bool
     batch: int | None = None
     """How many events the handler takes at once at most; None: one, by itself."""
+    ordered: bool = False
+    """Whether the events of a thing wait for the one before them, also when it fails."""
 
     @property
     def subject(self) -> str:
@@ -127,6 +131,17 @@ class Function(msgspec.Struct, frozen=True):
 Step = Upsert | Function
 
 
+class More(TypedDict, total=False):
+    """What an upsert may say beside its table."""
+
+    retire: str | None
+    """A column to set to false for what is gone, in place of deleting the row."""
+    live: str | None
+    """Further condition on the table, when it is compared with the source."""
+    ordered: bool
+    """Apply every state, each after the one before it; later ones wait behind one that fails."""
+
+
 class Consumer:
     """The handlers of one application. Steps run in the order they were declared."""
 
@@ -135,6 +150,8 @@ class Consumer:
         self.app = app
         self.names = frozenset((app, *aliases))
         self.steps: list[Step] = []
+        self.ordered: set[str] = set()
+        """Subjects whose events wait for one another."""
         self._steps_of: dict[str, list[int]] = {}
 
     def upsert(
@@ -143,13 +160,13 @@ class Consumer:
         gone: tuple[type[Event], ...] = (),
         table: str,
         key: str,
-        retire: str | None = None,
-        live: str | None = None,
+        **more: Unpack[More],
     ) -> Callable[[type[C]], type[C]]:
         """Mirror states into `table`: the decorated class names the columns.
 
-        The table has `tenant_id`, the `key` column and a primary key over both. Raises
-        DeclarationError when the events have different subjects or lack a column's attribute.
+        The table has `tenant_id`, the `key` column and a primary key over both. `more`: a column to
+        `retire` with, what is `live`, and whether states are `ordered`. Raises DeclarationError
+        when the events have different subjects or lack a column's attribute.
         """
 
         def declare(row: type[C]) -> type[C]:
@@ -161,7 +178,14 @@ class Consumer:
             subjects = {event.subject.name for event in (*events, *gone)}
             if len(subjects) != 1 or not events[0].subject.state:
                 raise DeclarationError(f"an upsert takes states of one subject ({sorted(subjects)})")
-            self._add(Upsert(subjects.pop(), table, key, columns, retire, live), *events, *gone)
+            self._add(
+                Upsert(
+                    *(subjects.pop(), table, key, columns, more.get("retire"), more.get("live")),
+                    ordered=more.get("ordered", False),
+                ),
+                *events,
+                *gone,
+            )
             return row
 
         return declare
@@ -174,11 +198,18 @@ class Consumer:
         effect: bool = False,
         historical: bool | None = None,
         batch: Literal[None] = None,
+        ordered: bool = False,
     ) -> Callable[[Single[E]], Single[E]]: ...
 
     @overload
     def on(
-        self, event: type[E], *, effect: bool = False, historical: bool | None = None, batch: int
+        self,
+        event: type[E],
+        *,
+        effect: bool = False,
+        historical: bool | None = None,
+        batch: int,
+        ordered: bool = False,
     ) -> Callable[[Batch[E]], Batch[E]]: ...
 
     def on(
@@ -188,6 +219,7 @@ class Consumer:
         effect: bool = False,
         historical: bool | None = None,
         batch: int | None = None,
+        ordered: bool = False,
     ) -> Callable[[Any], Any]:
         """Run a function for an event, in the transaction that records it.
 
@@ -196,7 +228,11 @@ class Consumer:
 
         With `batch` it takes up to so many events at once, and answers None when all are handled, or
         for each `Done()`, `Retry(after=…)` or `Reject(reason)`. Where one is not done, the transaction
-        is rolled back and the function runs again without it. Raises DeclarationError.
+        is rolled back and the function runs again without it.
+
+        With `ordered` an event waits until the one before it of the same thing is done, was replayed or
+        discarded, while other things go on; every state is given, not only the newest. It holds for all
+        events of the subject. Raises DeclarationError.
         """
         if batch is not None and batch < 1:
             raise DeclarationError(f"a batch of {batch} events can not be handled")
@@ -205,13 +241,16 @@ class Consumer:
             _check(handler, event)
             gated = event.subject.state and not effect
             runs = (not effect) if historical is None else historical
-            self._add(Function(event, cast("Handler", handler), gated, runs, effect, batch), event)
+            step = Function(event, cast("Handler", handler), gated, runs, effect, batch, ordered)
+            self._add(step, event)
             return handler
 
         return declare
 
     def _add(self, step: Step, *events: type[Event]) -> None:
         self.steps.append(step)
+        if step.ordered:
+            self.ordered.add(step.subject)
         for event in events:
             known = self._steps_of.setdefault(event.type, [])
             projections = [number for number in known if not _is_effect(self.steps[number])]
@@ -223,9 +262,15 @@ class Consumer:
         """Places of the steps that want an event; empty when the application ignores it."""
         return self._steps_of.get(event_type, [])
 
+    def is_ordered(self, event: type[Event]) -> bool:
+        """Whether the application takes an event in order."""
+        return event.type in self._steps_of and event.subject.name in self.ordered
+
     def ordered_thing(self, envelope: Envelope) -> tuple[str, str, str] | None:
         """Tenant, subject and key of an event whose order counts; None for all others."""
-        return None
+        if envelope.subject not in self.ordered:
+            return None
+        return envelope.tenant, envelope.subject, envelope.key
 
     @property
     def mirrors(self) -> dict[str, Upsert]:

@@ -45,6 +45,10 @@ class TablesUnfit(HeadwaterError):
     """The application's tables do not fit its declaration: nothing can be applied until that is mended."""
 
 
+class Fenced(HeadwaterError):
+    """What this worker holds was given to another one: nothing was applied, the other one does it."""
+
+
 class TakenOut(HeadwaterError):
     """Events that a batch handler did not finish: nothing was applied, the others can be without them."""
 
@@ -70,7 +74,9 @@ class Halving:
         """Further attempts that may end at somebody's lock."""
 
     async def settle(self, work: Sequence[Work]) -> list[Outcome]:
-        """An outcome for each, in order. Raises DatabaseUnavailable or TablesUnfit: nothing is decided."""
+        """An outcome for each, in order. Raises DatabaseUnavailable, TablesUnfit or Fenced: then
+        nothing is decided about any of them.
+        """
         if not work:
             return []
         self._locked = 2 * len(work).bit_length() + 4
@@ -132,6 +138,8 @@ class Halving:
         for turn in range(races):
             try:
                 await self._apply(work)
+            except Fenced:
+                raise
             except Exception as error:  # the edge of a delivery: every failure becomes an outcome
                 fault = classify(error)
                 if fault is Fault.UNAVAILABLE:

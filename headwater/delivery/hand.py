@@ -93,6 +93,12 @@ class Hand:
         self.size -= self._held.get(stream, {}).pop(identity, 0)
         self.failures.pop((stream, identity), None)
 
+    def leave(self, streams: Iterable[str]) -> None:
+        """Let go of all of these streams that does not wait for another attempt."""
+        waiting = {(stream, identity) for _, _, stream, identity, _ in self._waiting}
+        for stream in streams:
+            self.forget(stream, [one for one in self._held.get(stream, ()) if (stream, one) not in waiting])
+
     def held(self) -> dict[str, list[str]]:
         """Ids in hand by stream."""
         return {stream: sorted(ids) for stream, ids in self._held.items() if ids}

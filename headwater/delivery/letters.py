@@ -8,19 +8,22 @@ group.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
 
-from headwater.database import Database, load
+from headwater.database import Database, Tx, load
+from headwater.delivery.halving import Fenced, Thing
 from headwater.delivery.outcome import Ack, Hold, Outcome, Park, RetryAfter
 from headwater.delivery.work import Delivery
 from headwater.event import Envelope, Fields
 from headwater.event.codec import SIZE_LIMIT
 
 OPEN = ("parked", "replaying", "waiting", "held")
+TRIED = ("parked", "waiting")
+"""What can be asked to be delivered now."""
 
 
 class Parked(NamedTuple):
@@ -67,10 +70,29 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
     size: int
     settled_at: datetime | None
     note: str
+    behind: int
+    """How many later events of its thing are held until this one is settled."""
     fields: dict[str, str] | None = None
 
 
-async def park(database: Database, app: str, parked: Sequence[Parked]) -> None:
+class Taken(NamedTuple):
+    """A dead letter that is delivered now."""
+
+    delivery: Delivery
+    failures: int
+    tries: int
+    """How often it was taken without an outcome, this time included."""
+    ordered: bool
+    until: datetime
+    """It is this taker's until then; also the token that tells takers apart."""
+
+    async def check(self, tx: Tx) -> None:
+        """Raise Fenced unless it is still this taker's, and stays so until the transaction ends."""
+        if await tx.fetchval(load(__file__, "check_letter"), self.delivery.letter, self.until) is None:
+            raise Fenced(f"dead letter {self.delivery.letter} was taken by another worker")
+
+
+async def park(database: Database | Tx, app: str, parked: Sequence[Parked]) -> None:
     """Store deliveries as dead letters; succeeds before they are acknowledged, so that none is lost."""
     if parked:
         await database.execute(load(__file__, "park"), app, *zip(*map(_row, parked), strict=True))
@@ -99,13 +121,15 @@ def _row(parked: Parked) -> tuple[Any, ...]:
     return (delivery.stream, delivery.entry, *reasons, *about, failures, size, kept, *place)
 
 
-def _standing(outcome: Park | RetryAfter | Hold) -> tuple[str, str, str, int, float | None]:
+def _standing(outcome: Outcome) -> tuple[str, str, str, int, float | None]:
     """State, reason, error, failures and seconds until the next try."""
     if isinstance(outcome, Park):
         return "parked", outcome.reason, outcome.error, outcome.failures, None
     if isinstance(outcome, RetryAfter):
         return "waiting", "failed", outcome.error, outcome.failures, outcome.seconds
-    return "held", "behind", "waits behind an earlier event", 0, None
+    if isinstance(outcome, Hold):
+        return "held", "behind", "waits behind an earlier event", 0, None
+    return "replayed", "", "", 0, None
 
 
 def unpack(kept: bytes) -> Fields:
@@ -138,30 +162,45 @@ async def shown(database: Database, app: str, letter: int) -> Letter | None:
 
 
 async def replay(database: Database, app: str, ids: Sequence[int], *, note: str = "") -> list[int]:
-    """Ask that parked dead letters be delivered again; the ids that will be."""
+    """Ask that parked or waiting dead letters be delivered now; the ids that will be."""
     rows = await database.fetch(load(__file__, "change_letters"), app, list(ids), "replaying", note)
     return sorted(row["id"] for row in rows)
 
 
 async def discard(database: Database, app: str, ids: Sequence[int], *, note: str) -> list[int]:
-    """Give parked dead letters up; the ids that were. They stay listed as discarded."""
+    """Give dead letters up that are not settled; the ids that were. They stay listed as discarded."""
     rows = await database.fetch(load(__file__, "change_letters"), app, list(ids), "discarded", note)
     return sorted(row["id"] for row in rows)
 
 
-async def take(database: Database, app: str, limit: int = 100) -> list[tuple[Delivery, int]]:
-    """Dead letters to replay now, with their failures so far; taken for a minute."""
+async def take(database: Database, app: str, limit: int = 100) -> list[Taken]:
+    """Dead letters to deliver now, taken for a minute: those asked for, the first of each ordered thing."""
     rows = await database.fetch(load(__file__, "take_letters"), app, limit)
     return [
-        (Delivery(row["stream"], row["entry"], unpack(row["fields"]), row["id"]), row["failures"])
+        Taken(
+            Delivery(row["stream"], row["entry"], unpack(row["fields"]), row["id"]),
+            *(row["failures"], row["tries"], row["ordered"], row["taken_until"]),
+        )
         for row in rows
     ]
 
 
-async def settle(database: Database, delivery: Delivery, outcome: Outcome) -> None:
-    """Write what became of a replayed dead letter: replayed, or parked again with the new reason."""
-    if isinstance(outcome, Ack | Hold):
-        await database.execute(load(__file__, "settle_letter"), delivery.letter, "replayed", None, None)
-        return
-    reason = outcome.reason if isinstance(outcome, Park) else "failed_again"
-    await database.execute(load(__file__, "settle_letter"), delivery.letter, "parked", reason, outcome.error)
+async def settle(database: Database, taken: Taken, outcome: Outcome) -> None:
+    """Write what became of a delivered dead letter: replayed, parked again, or waiting if it is ordered."""
+    state, reason, error, _, seconds = _standing(outcome)
+    if isinstance(outcome, RetryAfter) and not taken.ordered:
+        state, reason, seconds = "parked", "failed_again", None
+    more = 0
+    if not isinstance(outcome, Ack | Hold):
+        more = outcome.failures - taken.failures
+    told = (state, reason or None, error or None, seconds, more)
+    await database.execute(load(__file__, "settle_letter"), taken.delivery.letter, taken.until, *told)
+
+
+async def blocked(database: Database, app: str, things: Iterable[Thing]) -> list[Thing]:
+    """Of these ordered things those with a letter that is not settled."""
+    columns = [list(column) for column in zip(*sorted(things), strict=True)]
+    if not columns:
+        return []
+    rows = await database.fetch(load(__file__, "blocked"), app, *columns)
+    return [(row["tenant"], row["subject"], row["key"]) for row in rows]

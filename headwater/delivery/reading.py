@@ -51,6 +51,8 @@ class Reading:
     async def run(self) -> None:
         """Until a stop."""
         shift, tries = self._shift, 0
+        if not shift.post.streams:
+            await shift.stopping.wait()
         while await self._room():
             try:
                 if shift.look_back:

@@ -52,7 +52,7 @@ class Recovery:
         self._shift.entry_size = learn(self._shift.entry_size, [size_of(one.fields) for one in taken])
         try:
             ready = await self._settler.recall(self._post.app, taken)
-            suspects = await self._suspects(stream, ready)
+            suspects = await self.suspects(stream, ready)
         except TROUBLES:
             hand.drop(taken)  # else they would count as being worked on, for ever
             raise
@@ -63,7 +63,7 @@ class Recovery:
             if one.entry in suspects:
                 await self._shift.settle(self._shift.side, [one], alone=True)
 
-    async def _suspects(self, stream: str, again: Sequence[Delivery]) -> set[str]:
+    async def suspects(self, stream: str, again: Sequence[Delivery]) -> set[str]:
         """Entries given out so often without an outcome that they may have ended workers."""
         if not again:
             return set()

@@ -18,14 +18,25 @@ import msgspec
 from headwater import clock, failpoints, telemetry
 from headwater.broker import Broker, EntryId
 from headwater.database import Database, load
-from headwater.delivery import letters
+from headwater.delivery import letters, order
 from headwater.delivery.applier import Applier
-from headwater.delivery.halving import TablesUnfit
+from headwater.delivery.consumer import Consumer
+from headwater.delivery.halving import Fenced, TablesUnfit, Thing
 from headwater.delivery.hand import Hand
-from headwater.delivery.letters import Parked
-from headwater.delivery.outcome import Ack, Fault, Outcome, Park, RetryAfter, classify, describe, quarantine
+from headwater.delivery.letters import Parked, Taken
+from headwater.delivery.outcome import (
+    Ack,
+    Fault,
+    Hold,
+    Outcome,
+    Park,
+    RetryAfter,
+    classify,
+    describe,
+    quarantine,
+)
 from headwater.delivery.work import Delivery, Sorted, Work, sort_out
-from headwater.errors import BrokerRefused, BrokerUnavailable, DatabaseUnavailable, EventError
+from headwater.errors import BrokerRefused, BrokerUnavailable, DatabaseUnavailable
 from headwater.event import Codec
 from headwater.telemetry import Metrics
 
@@ -41,6 +52,7 @@ class Counts(msgspec.Struct):
     parked: int = 0
     retried: int = 0
     lost: int = 0
+    held: int = 0
 
 
 class Gap(NamedTuple):
@@ -77,22 +89,22 @@ class Settler:
     async def settle(self, applier: Applier, deliveries: Sequence[Delivery]) -> bool:
         """Settle a batch; False when Redis did not hear of it, and its entries will come again.
 
-        Raises DatabaseUnavailable or TablesUnfit: nothing was decided, settle the batch again.
+        Raises DatabaseUnavailable or TablesUnfit: nothing was decided, settle the batch again. Raises
+        Fenced: it is not ours any more.
         """
         began = clock.monotonic()
         found = sort_out(deliveries, applier.consumer, self._codec)
         failpoints.reached("worker.decoded")
-        outcomes = await applier.settle(found.work, self._hand.failures) if found.work else []
+        consumer = applier.consumer
+        blocked = await self._blocked(consumer, found.work)
+        outcomes = await applier.settle(found.work, self._hand.failures, blocked=blocked)
+        delayed = order.delayed(consumer, found.work, outcomes)
         with _own_statements():
-            await self._park(applier.consumer.app, found, outcomes)
-            await self._delay(applier.consumer.app, found.work, outcomes)
-            await self._forgive(applier.consumer.app, found.work, outcomes)
+            await self._store(applier, order.stored(consumer, found, outcomes))
+            await self._delay(consumer.app, delayed)
+            await self._forgive(consumer.app, found.work, outcomes)
         self.counts.skipped += len(found.skipped)
-        late = {
-            (one.delivery.stream, one.delivery.entry)
-            for one, outcome in zip(found.work, outcomes, strict=True)
-            if isinstance(outcome, RetryAfter)
-        }
+        late = {(delivery.stream, delivery.entry) for delivery, _ in delayed}
         self._measure(found, outcomes, clock.monotonic() - began)
         return await self._acknowledge([one for one in deliveries if (one.stream, one.entry) not in late])
 
@@ -100,7 +112,7 @@ class Settler:
         """Feed the metrics, once a batch: a count a stream and outcome, one time for the transaction."""
         if self._metrics is None:
             return
-        named = {Ack: "applied", Park: "parked", RetryAfter: "retried"}
+        named = {Ack: "applied", Park: "parked", RetryAfter: "retried", Hold: "held"}
         counts = Counter(
             (one.delivery.stream, one.envelope.type, named[type(outcome)])
             for one, outcome in zip(found.work, outcomes, strict=True)
@@ -115,33 +127,33 @@ class Settler:
             age = clock.now().timestamp() - oldest.milliseconds / 1000
             self._metrics.end_to_end(self._group, max(0.0, age))
 
-    async def _park(self, app: str, found: Sorted, outcomes: Sequence[Outcome]) -> None:
-        parked = [Parked(delivery, _unreadable(error)) for delivery, error in found.unreadable]
-        parked += [
-            Parked(one.delivery, outcome, one.envelope)
-            for one, outcome in zip(found.work, outcomes, strict=True)
-            if isinstance(outcome, Park)
-        ]
-        await self._store(app, parked)
+    async def _blocked(self, consumer: Consumer, work: Sequence[Work]) -> list[Thing]:
+        things = {consumer.ordered_thing(one.envelope) for one in work} if consumer.ordered else set()
+        with _own_statements():
+            return await letters.blocked(self._database, consumer.app, things - {None})  # type: ignore[arg-type]
 
-    async def _store(self, app: str, parked: Sequence[Parked]) -> None:
+    async def _store(self, applier: Applier, parked: Sequence[Parked]) -> None:
         if not parked:
             return
+        app = applier.consumer.app
         failpoints.reached("worker.parking")
-        await letters.park(self._database, app, parked)
+        async with self._database.transaction() as tx:
+            if applier.fence is not None:
+                await applier.fence(tx)
+            await letters.park(tx, app, parked)
         failpoints.reached("worker.parked")
-        self.counts.parked += len(parked)
         for one in parked:
-            where = {"stream": one.delivery.stream, "entry": one.delivery.entry}
-            reason = one.outcome.reason if isinstance(one.outcome, Park) else "ordered"
-            log.warning("delivery.parked", app=app, **where, reason=reason)
+            where = {"app": app, "stream": one.delivery.stream, "entry": one.delivery.entry}
+            if isinstance(one.outcome, Park):
+                self.counts.parked += 1
+                log.warning("delivery.parked", **where, reason=one.outcome.reason)
+            elif isinstance(one.outcome, RetryAfter):
+                self.counts.retried += 1
+            else:
+                self.counts.held += 1
+                log.info("delivery.held", **where)
 
-    async def _delay(self, app: str, work: Sequence[Work], outcomes: Sequence[Outcome]) -> None:
-        late = [
-            (one.delivery, out)
-            for one, out in zip(work, outcomes, strict=True)
-            if isinstance(out, RetryAfter)
-        ]
+    async def _delay(self, app: str, late: Sequence[tuple[Delivery, RetryAfter]]) -> None:
         if not late:
             return
         rows = [
@@ -191,17 +203,26 @@ class Settler:
 
     async def _replay(self, applier: Applier) -> int:
         taken = await letters.take(self._database, applier.consumer.app)
-        for delivery, failures in taken:
-            found = sort_out([delivery], applier.consumer, self._codec)
-            if found.unreadable:
-                outcome: Outcome = _unreadable(found.unreadable[0][1])
-            elif found.work:
-                before = {(delivery.stream, delivery.entry): failures}
-                outcome = (await applier.settle(found.work, before))[0]
+        for one in taken:
+            try:
+                outcome = await self._letter(applier, one)
+            except Fenced as error:
+                log.info("delivery.letter_lost", letter=one.delivery.letter, error=str(error))
             else:
-                outcome = Ack()
-            await letters.settle(self._database, delivery, outcome)
+                await letters.settle(self._database, one, outcome)
         return len(taken)
+
+    async def _letter(self, applier: Applier, taken: Taken) -> Outcome:
+        park = quarantine(taken.tries - 1, applier.limits)
+        if park is not None:
+            return park
+        found = sort_out([taken.delivery], applier.consumer, self._codec)
+        if found.unreadable:
+            return order.unreadable(found.unreadable[0][1])
+        if not found.work:
+            return Ack()
+        before = {(taken.delivery.stream, taken.delivery.entry): taken.failures}
+        return (await applier.settle(found.work, before, fence=taken.check))[0]
 
     async def recall(self, app: str, deliveries: Sequence[Delivery]) -> list[Delivery]:
         """Of entries that come again, those that may run now; the others wait for their time."""
@@ -251,7 +272,9 @@ class Settler:
         park = quarantine(await self._attempt(app, delivery), applier.limits)
         if park is not None:
             with _own_statements():
-                await self._store(app, [Parked(delivery, park, found.work[0].envelope)])
+                envelope = found.work[0].envelope
+                ordered = applier.consumer.ordered_thing(envelope) is not None
+                await self._store(applier, [Parked(delivery, park, envelope, ordered)])
             return await self._acknowledge([delivery])
         try:
             heard = await self.settle(applier, [delivery])
@@ -300,7 +323,3 @@ def _own_statements() -> Iterator[None]:
         if fault is Fault.PERMANENT:
             raise
         raise DatabaseUnavailable(describe(error)) from error
-
-
-def _unreadable(error: EventError) -> Park:
-    return Park(error.reason, str(error)[:500])

@@ -68,11 +68,13 @@ async def _embodied(shift: Shift, stream: str, ids: list[str]) -> list[Delivery]
 
 
 async def letters(shift: Shift) -> None:
-    """Replay the dead letters that somebody asked for."""
+    """Replay the dead letters that somebody asked for, and those whose turn has come."""
     wait = CALM
     while not await pause(shift.stopping, wait):
         try:
-            replayed = await shift.settler.settle_letters(shift.side)
+            replayed = 0
+            while (found := await shift.settler.settle_letters(shift.side)) and not shift.stopping.is_set():
+                replayed += found  # what it held back may be due now
             wait = EAGER if replayed else min(CALM, wait * 2)
             shift.database_ok = True
         except (DatabaseUnavailable, TablesUnfit) as error:

@@ -18,11 +18,12 @@ import msgspec
 from headwater import telemetry
 from headwater.broker import Broker, provision
 from headwater.database import Database
-from headwater.delivery import quarantine, upkeep
+from headwater.delivery import order, quarantine, upkeep
 from headwater.delivery.applier import Applier
 from headwater.delivery.consumer import Consumer
 from headwater.delivery.draining import drain
 from headwater.delivery.hand import Hand
+from headwater.delivery.in_order import InOrder, in_order
 from headwater.delivery.names import NameHeld
 from headwater.delivery.outcome import Limits
 from headwater.delivery.pace import Manner, Pace
@@ -31,6 +32,7 @@ from headwater.delivery.reaping import Place, sweep
 from headwater.delivery.recovering import Recovery
 from headwater.delivery.settler import Settler
 from headwater.delivery.shift import TROUBLES, Post, Shift
+from headwater.delivery.turn import Turn
 from headwater.event import Codec
 from headwater.patience import until_it_works
 from headwater.telemetry import Metrics
@@ -67,11 +69,19 @@ class Worker:
         self._past = [applier(f"past-{slot}") for slot in slots]
         hand = Hand(self.pace.hand)
         self._settler = Settler(database, broker, codec, self.group, hand)
-        post = Post(consumer.app, self.group, manner["name"], self.streams, self.pace)
+        ordered = order.streams(consumer, catalogue)
+        free = [stream for stream in self.streams if stream not in ordered]
+        post = Post(consumer.app, self.group, manner["name"], free, self.pace)
         self._place = Place(broker, database, consumer.app, self.group, tuple(self.streams))
         self._shift = Shift(post, broker, self._settler, hand, applier("side"))
         self._recovery = Recovery(self._shift)
         self._reading = Reading(self._shift, self._recovery, self._live, self._past)
+        self._in_order: InOrder | None = None
+        if ordered:
+            turn = Turn(database, consumer.app, self.name, self.pace.min_idle / 2)
+            self._live.append(applier("ordered"))
+            self._live[-1].fence = turn.check
+            self._in_order = in_order(self._shift, ordered, self._live[-1], turn)
 
     @property
     def name(self) -> str:
@@ -81,7 +91,7 @@ class Worker:
     @property
     def ready(self) -> bool:
         """Whether entries are being taken: both servers answered at the last try."""
-        return self._shift.ready
+        return self._shift.ready and (self._in_order is None or self._in_order.ok)
 
     @property
     def broker_ok(self) -> bool:
@@ -134,6 +144,8 @@ class Worker:
             shift.stopping.set()
             await drain(shift, reading, others, lambda: self._reading.batches)
             stopping.cancel()
+            if self._in_order is not None:
+                await self._in_order.close()
             if self._lease is not None:
                 await self._lease.free()  # what it held was given away: whoever is next finds nothing
             log.info("worker.stopped", app=self.consumer.app, consumer=self.name, **self.statistics())
@@ -154,6 +166,8 @@ class Worker:
         if self._lease is not None:
             loops["name"] = self._lease.keep(self._shift.stopping, drain=self.pace.drain)
             loops["sweep"] = sweep(self._shift, self._place)
+        if self._in_order is not None:
+            loops["ordered"] = self._in_order.run()
         return [asyncio.create_task(loop, name=name) for name, loop in loops.items()]
 
     async def _open(self) -> None:
@@ -170,3 +184,5 @@ class Worker:
         self._shift.post.name = name
         for applier in (*self._live, *self._past, self._shift.side):
             applier.name = f"{name}/{applier.name.rpartition('/')[2]}"
+        if self._in_order is not None:
+            self._in_order.post.name = name

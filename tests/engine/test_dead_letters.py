@@ -141,7 +141,7 @@ async def test_a_replay_that_died_with_its_worker_is_taken_up_by_another(shop: S
 
     await shop.sink.execute("UPDATE headwater.dead_letter SET taken_until = now() - interval '1 second'")
 
-    assert [delivery.letter for delivery, _ in await dead_letters.take(shop.sink, "shelf")] == [letter]
+    assert [one.delivery.letter for one in await dead_letters.take(shop.sink, "shelf")] == [letter]
 
 
 async def test_discarded_ones_stay_listed_and_can_not_be_replayed(shop: Shop) -> None:

@@ -163,3 +163,14 @@ def test_room_is_what_the_budget_leaves_and_crowded_is_when_too_many_fail() -> N
         assert not hand.crowded
         hand.wait(one, due=1.0)
     assert hand.crowded
+
+
+def test_of_streams_that_are_given_up_only_what_waits_for_another_attempt_stays() -> None:
+    hand = Hand()
+    first, _ = hand.take([entry(1), entry(2)])
+    hand.take([entry(3, "other")])
+    hand.wait(first, 5.0)
+
+    hand.leave(["s", "unknown"])
+
+    assert hand.held() == {"s": ["1-0"], "other": ["3-0"]}

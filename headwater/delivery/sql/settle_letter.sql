@@ -1,7 +1,7 @@
--- Write what became of a replayed dead letter.
--- $1 id, $2 state, $3 reason or null, $4 error or null -> nothing
+-- Write what became of a delivered dead letter.
+-- $1 id, $2 until when it was taken, $3 state, $4 reason or null, $5 error or null, $6 seconds until the next try or null, $7 failures more -> nothing
 UPDATE headwater.dead_letter
-   SET state = $2, settled_at = CASE WHEN $2 = 'replayed' THEN clock_timestamp() END, taken_until = NULL,
-       failures = failures + CASE WHEN $2 = 'parked' THEN 1 ELSE 0 END,
-       reason = coalesce($3, reason), error = coalesce($4, error)
- WHERE id = $1 AND state = 'replaying'
+   SET state = $3, settled_at = CASE WHEN $3 = 'replayed' THEN clock_timestamp() END, taken_until = NULL, tries = 0,
+       failures = failures + $7, reason = coalesce($4, reason), error = coalesce($5, error),
+       retry_at = clock_timestamp() + $6::float8 * interval '1 second'
+ WHERE id = $1 AND taken_until = $2 AND state = 'replaying'

@@ -3,4 +3,4 @@
 SELECT (SELECT coalesce(max(id), 0) FROM headwater.gap WHERE app = $1) AS gap,
        (SELECT incarnation::text FROM headwater.sink) AS sink,
        (SELECT max(applied_at) FROM headwater.position WHERE app = $1) AS applied_at,
-       (SELECT count(*) FROM headwater.dead_letter WHERE app = $1 AND state IN ('parked', 'replaying')) AS parked
+       (SELECT count(*) FROM headwater.dead_letter WHERE app = $1 AND state IN ('parked', 'replaying', 'waiting', 'held')) AS parked
