@@ -66,7 +66,7 @@ class Mover:
         self._broker = broker
         self._outgoing = outgoing
         self._enablement = enablement
-        self._epoch = epoch
+        self.epoch = epoch
         self.refusals = Refusals()
 
     async def take(self, connection: Connection, most: int, under_way: Iterable[int] = ()) -> Batch:
@@ -164,14 +164,14 @@ class Mover:
             elif isinstance(reply, HeadwaterError):
                 raise BrokerUnavailable(f"Redis refused an entry ({reply})")
             elif self.refusals.taken(key):
-                await connection.execute(load(__file__, "release_held"), key, self._epoch)
+                await connection.execute(load(__file__, "release_held"), key, self.epoch)
                 log.info("relay.stream_takes_again", stream=key)
         self.refusals.no_trial(batch.ids, now)
 
     async def try_refusing(self, connection: Connection) -> None:
         """Let the oldest row go on of each stream whose time has come."""
         for stream in self.refusals.due(clock.monotonic()):
-            row = await connection.fetchval(load(__file__, "try_held"), stream, self._epoch)
+            row = await connection.fetchval(load(__file__, "try_held"), stream, self.epoch)
             self.refusals.on_trial(stream, row)
 
     async def _quarantine(self, connection: Connection, errors: dict[int, str]) -> None:
@@ -179,8 +179,8 @@ class Mover:
         log.error("relay.quarantined", rows=list(errors), errors=list(errors.values())[:3])
 
     async def _fenced(self, connection: Connection, statement: str, *columns: Sequence[Any]) -> None:
-        if not await connection.fetchval(load(__file__, statement), *columns, self._epoch):
-            raise Superseded(f"another relay leads (epoch {self._epoch} is over)")
+        if not await connection.fetchval(load(__file__, statement), *columns, self.epoch):
+            raise Superseded(f"another relay leads (epoch {self.epoch} is over)")
 
 
 def fate(known: str | None, wanted: Sequence[str], answers: Answers) -> tuple[str, str | None] | None:

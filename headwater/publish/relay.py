@@ -17,6 +17,7 @@ from headwater.broker import Broker, provision
 from headwater.database import Connection, connect, is_unavailable, load
 from headwater.errors import BrokerRefused, ServerUnavailable
 from headwater.patience import backoff, pause
+from headwater.publish.doorbell import Doorbell
 from headwater.publish.moving import Batch, Moved, Mover
 from headwater.publish.outgoing import Outgoing
 from headwater.telemetry import Metrics
@@ -41,7 +42,7 @@ class Relay:
         self._outgoing = outgoing
         self._enablement = enablement
         self._batch = batch
-        self._doorbell = asyncio.Event()
+        self._doorbell: Doorbell | None = None
         self._stopping = asyncio.Event()
         self._metrics: Metrics | None = None
         self._failures = 0
@@ -57,7 +58,8 @@ class Relay:
     def stop(self) -> None:
         """Finish the pass in hand, then leave `run`. Idempotent."""
         self._stopping.set()
-        self._doorbell.set()
+        if self._doorbell is not None:
+            self._doorbell.ring()
 
     async def run(self, *, poll: float = 1.0) -> None:
         """Move events until stopped; waits out every outage of Redis and Postgres.
@@ -91,13 +93,14 @@ class Relay:
 
     async def _as_leader(self, lock: Connection, poll: float) -> None:
         self._mover = await self._new_mover(lock)
+        bell = self._doorbell = Doorbell(lock, self._mover.epoch)
         self._lead_on(True)
         await self._provision()
-        await lock.add_listener("headwater_outbox", self._ring)
+        await lock.add_listener("headwater_outbox", bell.ring)
         failpoints.reached("relay.leading")
         log.info("relay.leading")
         async with _connection(self._url) as marks:  # rows are read on one while the other marks
-            await self._move_all(self._mover, lock, marks, poll)
+            await self._move_all(self._mover, bell, lock, marks, poll)
 
     async def _new_mover(self, connection: Connection) -> Mover:
         epoch = await connection.fetchval(load(__file__, "lead"))
@@ -116,11 +119,13 @@ class Relay:
             await pause(self._stopping, poll)
         return False
 
-    async def _move_all(self, mover: Mover, lock: Connection, marks: Connection, poll: float) -> None:
+    async def _move_all(
+        self, mover: Mover, bell: Doorbell, lock: Connection, marks: Connection, poll: float
+    ) -> None:
         before: tuple[Batch, asyncio.Task[Moved]] | None = None
         try:
             while not self._stopping.is_set():
-                self._doorbell.clear()
+                bell.clear()
                 await mover.try_refusing(lock)
                 # While the pass before is appended and marked, the next one is read and encoded.
                 most = self._most(before[0] if before else None)
@@ -132,7 +137,8 @@ class Relay:
                     self._note(mover, await before[1])
                     before = None
                     if len(batch.rows) < most:
-                        await self._wait(mover, poll)
+                        trial = mover.refusals.next_trial(clock.monotonic())
+                        await bell.wait(len(batch.rows), poll if trial is None else min(poll, trial))
             if before is not None:
                 self._note(mover, await before[1])
         except BaseException:
@@ -163,17 +169,6 @@ class Relay:
             self._metrics.quarantined(moved.quarantined)
             for (stream, kind), count in moved.taken.items():
                 self._metrics.published(stream, kind, count)
-
-    def _ring(self, *_: Any) -> None:
-        self._doorbell.set()
-
-    async def _wait(self, mover: Mover, seconds: float) -> None:
-        trial = mover.refusals.next_trial(clock.monotonic())
-        try:
-            async with asyncio.timeout(seconds if trial is None else min(seconds, trial)):
-                await self._doorbell.wait()
-        except TimeoutError:
-            return
 
     async def move(self, connection: Connection) -> Moved:
         """One pass, as the leader. Raises BrokerUnavailable: its rows stay waiting and are said again."""

@@ -109,7 +109,6 @@ async def test_a_standby_does_not_hammer_the_database(shop: Shop) -> None:
     await until(lambda: first.leading)
     async with FaultProxy.before(shop.source.url) as proxy:
         second = Relay(proxy.url, shop.broker, shop.outgoing, controls.ENABLEMENT)
-        second._ring()
         shop.start(second, poll=60.0)
         await until(lambda: proxy.requests > 0)
         asked = proxy.requests
