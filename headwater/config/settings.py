@@ -96,7 +96,7 @@ class DeliverySettings(Section, frozen=True, kw_only=True):
 class RelaySettings(Section, frozen=True, kw_only=True):
     """How the relay moves rows of the outbox to the streams."""
 
-    batch: Annotated[int, about("Most rows of one pass.", least=1, most=10_000)] = 500
+    batch: Annotated[int, about("Most rows of one pass.", least=1, most=10_000)] = 1000
     poll: Annotated[
         float,
         about("Longest time between passes when no commit rings the bell.", above=0, most=60, duration=True),

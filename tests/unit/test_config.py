@@ -295,7 +295,7 @@ def test_an_empty_variable_is_not_set(tmp_path: Path) -> None:
     found = settings(tmp_path, HEADWATER_REDIS_URL="", HEADWATER_RELAY_BATCH=" ", REDIS_URL="redis://a")
 
     assert found.redis_url == Dsn("redis://a")
-    assert found.relay.batch == 500
+    assert found.relay.batch == 1000
 
 
 def test_a_file_that_is_not_toml_is_refused(tmp_path: Path) -> None:
