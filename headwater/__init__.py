@@ -13,16 +13,18 @@ if TYPE_CHECKING:
     from headwater.broker import Broker
     from headwater.database import Database, Tx
     from headwater.database.attach import Attached
-    from headwater.delivery import Consumer, Context, Done, Limits, Pace, Worker
+    from headwater.delivery import Consumer, Context, Done, Limits, Pace, Worker, wait_applied
     from headwater.errors import (
         BrokerRefused,
         BrokerUnavailable,
         DatabaseUnavailable,
         DeclarationError,
         EventError,
+        EventParked,
         GroupMissing,
         HeadwaterError,
         JobRefused,
+        NotApplied,
         Reject,
         Retry,
         ServerUnavailable,
@@ -47,13 +49,15 @@ _HOMES = {
     "headwater.broker": ("Broker",),
     "headwater.database": ("Database", "Tx"),
     "headwater.database.attach": ("Attached",),
-    "headwater.delivery": ("Consumer", "Context", "Done", "Limits", "Pace", "Worker"),
+    "headwater.delivery": ("Consumer", "Context", "Done", "Limits", "Pace", "Worker", "wait_applied"),
     "headwater.errors": (
         *("BrokerRefused", "BrokerUnavailable", "DatabaseUnavailable", "DeclarationError", "EventError"),
         *(
+            "EventParked",
             "GroupMissing",
             "HeadwaterError",
             "JobRefused",
+            "NotApplied",
             "Reject",
             "Retry",
             "ServerUnavailable",
@@ -89,6 +93,7 @@ __all__ = [
     "Envelope",
     "Event",
     "EventError",
+    "EventParked",
     "Group",
     "GroupMissing",
     "HeadwaterError",
@@ -98,6 +103,7 @@ __all__ = [
     "Limits",
     "Metrics",
     "Mirrored",
+    "NotApplied",
     "Outgoing",
     "Pace",
     "Producer",
@@ -116,6 +122,7 @@ __all__ = [
     "Tx",
     "Ways",
     "Worker",
+    "wait_applied",
 ]
 
 

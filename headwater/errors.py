@@ -11,6 +11,7 @@
     ├── EventError               one event can not be said or read; carries a reason code
     ├── DeclarationError         streams, events, consumers or backfills contradict each other
     ├── Retry, Reject            a handler says what becomes of its delivery
+    ├── NotApplied, EventParked  what was waited for is not applied yet, or can not be
     └── JobRefused               a backfill job can not be started or changed; carries the running one
 
 Messages: what, the values in brackets, and as `hint` what to do next.
@@ -109,6 +110,22 @@ class Retry(HeadwaterError):
 
 class Reject(HeadwaterError):
     """Raised by a handler: this delivery can never succeed, park it now."""
+
+
+class NotApplied(HeadwaterError):
+    """An application did not apply an event in the time that was waited. It may still do so."""
+
+
+class EventParked(HeadwaterError):
+    """An application can not apply an event: it stands among its dead letters, as number `letter`.
+
+    `reason` is the dead letter's.
+    """
+
+    def __init__(self, message: str, *, letter: int, reason: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.letter = letter
+        self.reason = reason
 
 
 class JobRefused(HeadwaterError):

@@ -10,6 +10,8 @@ from headwater import publish
 from headwater.broker import Broker, lag
 from headwater.cli.wiring import Wiring
 from headwater.database import Database, load
+from headwater.delivery.freshness import Ages
+from headwater.errors import BrokerUnavailable
 from headwater.replay import Jobs
 from headwater.telemetry import Metrics
 from headwater.topology import Catalogue
@@ -30,6 +32,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     pending: int | None = None
     oldest_pending: float | None = None
     """Age in seconds of the oldest pending entry."""
+    oldest: float | None = None
+    """Age in seconds of the oldest entry that is not applied; 0 when all are."""
     consumers: int | None = None
     """Workers that asked within the last 15 seconds."""
     oldest_entry: float | None = None
@@ -52,6 +56,7 @@ async def readings(broker: Broker, catalogue: Catalogue) -> list[Reading]:
                 exact=one.exact,
                 pending=one.pending,
                 oldest_pending=one.oldest_pending,
+                oldest=one.oldest,
                 consumers=one.living,
                 oldest_entry=one.oldest_entry,
             )
@@ -66,10 +71,17 @@ class Sampler:
         self._wiring = wiring
         self._metrics = metrics
         self._seen: set[tuple[str, str]] = set()
+        self._ages = Ages()
 
     async def streams(self) -> None:
-        """Streams and groups. Raises BrokerUnavailable."""
-        for one in await readings(self._wiring.broker, self._wiring.project.catalogue):
+        """Streams and groups. Raises BrokerUnavailable; what was known of ages grows on meanwhile."""
+        try:
+            found = await readings(self._wiring.broker, self._wiring.project.catalogue)
+        except BrokerUnavailable:
+            for stream, group in self._ages.known:
+                self._metrics.group_oldest(stream, group, self._ages.at(stream, group, None))
+            raise
+        for one in found:
             self._metrics.stream_length(one.stream, one.length)
             self._metrics.group(
                 one.stream,
@@ -80,6 +92,8 @@ class Sampler:
                 oldest_pending=one.oldest_pending,
                 consumers=one.consumers,
             )
+            oldest = self._ages.at(one.stream, one.group, one.oldest)
+            self._metrics.group_oldest(one.stream, one.group, oldest)
 
     async def letters(self) -> None:
         """Dead letters of every application whose database is open here."""

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from headwater import failpoints
+from headwater.admin.freshness import PREFIX, Freshness
 from headwater.broker import Broker
 from headwater.cli.project import Project
 from headwater.config import Settings
@@ -165,9 +166,12 @@ class Wiring:
         return History(await self.ways(), self.project.enablement)
 
     async def http(self) -> dict[str, Any]:
-        """The project's own endpoints, by the prefixes they are mounted at."""
+        """The endpoints by the prefixes they are mounted at: freshness, and the project's own."""
         history, producer = await self.history(), self.producer()
-        return {prefix: self.project.http(history, producer) for prefix in ("/admin", "/api/suite/admin")}
+        sinks = await self.open_sinks(self.project.applications)
+        fresh = Freshness(self.broker, self.project.catalogue, sinks)
+        mounted = {prefix: self.project.http(history, producer) for prefix in ("/admin", "/api/suite/admin")}
+        return {PREFIX: fresh.application(), **mounted}  # the longer prefix first: it would never be asked
 
     async def close(self) -> None:
         """Close everything, last opened first. Idempotent."""

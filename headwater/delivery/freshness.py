@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from headwater import clock
 from headwater.broker import Broker, lag
 from headwater.topology import Catalogue
 
@@ -75,3 +76,24 @@ def stale(found: Iterable[Standing], max_age: float) -> list[Standing]:
 def _is_stale(one: Standing, max_age: float) -> bool:
     unapplied = one.entries + one.pending > 0
     return one.missing or one.oldest > max_age or (unapplied and one.clock_behind > max_age)
+
+
+class Ages:
+    """What one process knows of ages, also while it can not ask: then what is not applied grows older."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], tuple[float, float]] = {}
+
+    @property
+    def known(self) -> list[tuple[str, str]]:
+        """(stream, group) of everything an age was ever told of."""
+        return list(self._known)
+
+    def at(self, stream: str, group: str, told: float | None) -> float | None:
+        """The age now; `told` is None while it is unknown. None only before it was ever told."""
+        now = clock.monotonic()
+        if told is not None:
+            self._known[stream, group] = (told, now)
+            return told
+        age, since = self._known.get((stream, group), (None, now))
+        return age + (now - since) if age else age

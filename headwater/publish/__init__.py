@@ -2,7 +2,8 @@
 
 from headwater.publish.direct import DirectProducer, Published
 from headwater.publish.outgoing import Enablement, Outgoing
-from headwater.publish.producer import Producer, Receipt
+from headwater.publish.producer import Producer
+from headwater.publish.receipt import Receipt
 from headwater.publish.relay import Relay
 from headwater.publish.said import REALM, About, Said
 

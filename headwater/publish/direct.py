@@ -16,6 +16,7 @@ from headwater.broker import Appender, Broker
 from headwater.errors import BrokerUnavailable, EventError, HeadwaterError
 from headwater.event import Envelope, Event, Fields
 from headwater.publish.outgoing import Enabled, Outgoing
+from headwater.publish.receipt import Receipt
 from headwater.publish.said import REALM, About, Said
 
 CHUNK = 100
@@ -33,10 +34,16 @@ class Published(msgspec.Struct, frozen=True, gc=False):
     entries: tuple[tuple[str, str], ...] = ()
     """(stream, entry id) of what was appended."""
     error: str = ""
+    said: Envelope | None = None
+
+    @property
+    def receipt(self) -> Receipt | None:
+        """To wait with until applications have applied it; None where nothing was said."""
+        return None if self.said is None else Receipt.of(self.said)
 
 
 class _Chunk(NamedTuple):
-    ids: list[str]
+    said: Sequence[Envelope]
     appends: list[Appends | EventError]
     answer: asyncio.Future[list[str | HeadwaterError]]
 
@@ -68,9 +75,9 @@ class DirectProducer:
         )
         appends = self._outgoing.entries(envelope, enabled)
         try:
-            return _published(envelope.id, appends, await self._appender.append(appends))
+            return _published(envelope, appends, await self._appender.append(appends))
         except BrokerUnavailable as error:
-            return _lost(envelope.id, error)
+            return _lost(envelope, error)
 
     async def publish_many(self, said: Iterable[Said]) -> list[Published]:
         """Publish events in the order given; for each what became of it.
@@ -97,12 +104,14 @@ class DirectProducer:
             for chunk in chunks:  # after a cancel: nobody will ask any more
                 chunk.answer.cancel() or chunk.answer.cancelled() or chunk.answer.exception()
         unsent = "not sent, because those before it were not answered"
-        return found + [Published("failed", one.id, error=unsent) for one in envelopes[len(found) :]]
+        return found + [
+            Published("failed", one.id, error=unsent, said=one) for one in envelopes[len(found) :]
+        ]
 
     async def _hand(self, some: Sequence[Envelope], enabled: Mapping[str, set[str]]) -> _Chunk:
         appends = [self._encoded(one, enabled.get(one.tenant, ())) for one in some]
         together = [one for group in appends if isinstance(group, list) for one in group]
-        return _Chunk([one.id for one in some], appends, await self._appender.hand(together))
+        return _Chunk(some, appends, await self._appender.hand(together))
 
     def _encoded(self, envelope: Envelope, enabled: Iterable[str]) -> Appends | EventError:
         try:
@@ -120,26 +129,26 @@ async def _told(chunk: _Chunk) -> list[Published]:
         replies = iter(await chunk.answer)
     except BrokerUnavailable as error:
         return [
-            _refused(identity, group) if isinstance(group, EventError) else _lost(identity, error)
-            for identity, group in zip(chunk.ids, chunk.appends, strict=True)
+            _refused(said, group) if isinstance(group, EventError) else _lost(said, error)
+            for said, group in zip(chunk.said, chunk.appends, strict=True)
         ]
     return [
-        _refused(identity, group)
+        _refused(said, group)
         if isinstance(group, EventError)
-        else _published(identity, group, [next(replies) for _ in group])
-        for identity, group in zip(chunk.ids, chunk.appends, strict=True)
+        else _published(said, group, [next(replies) for _ in group])
+        for said, group in zip(chunk.said, chunk.appends, strict=True)
     ]
 
 
-def _refused(identity: str, error: EventError) -> Published:
-    return Published("failed", identity, error=f"{error.reason}: {error}")
+def _refused(said: Envelope, error: EventError) -> Published:
+    return Published("failed", said.id, error=f"{error.reason}: {error}", said=said)
 
 
-def _lost(identity: str, error: BrokerUnavailable) -> Published:
-    return Published("unknown" if error.sent else "failed", identity, error=str(error))
+def _lost(said: Envelope, error: BrokerUnavailable) -> Published:
+    return Published("unknown" if error.sent else "failed", said.id, error=str(error), said=said)
 
 
-def _published(identity: str, appends: Appends, replies: Sequence[str | HeadwaterError]) -> Published:
+def _published(said: Envelope, appends: Appends, replies: Sequence[str | HeadwaterError]) -> Published:
     taken: list[tuple[str, str]] = []
     errors: list[str] = []
     for (stream, _), reply in zip(appends, replies, strict=True):
@@ -147,4 +156,4 @@ def _published(identity: str, appends: Appends, replies: Sequence[str | Headwate
             taken.append((stream, reply))
         else:
             errors.append(str(reply))
-    return Published("failed" if errors else "ok", identity, tuple(taken), "; ".join(errors))
+    return Published("failed" if errors else "ok", said.id, tuple(taken), "; ".join(errors), said)

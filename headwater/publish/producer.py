@@ -6,22 +6,14 @@ An event is checked when it is said, so that the program that made it bad hears 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, Unpack
+from typing import Unpack
 
 import msgspec
 
 from headwater.database import Tx, load
 from headwater.event import Codec, Envelope, Event
+from headwater.publish.receipt import Receipt
 from headwater.publish.said import REALM, About, Said
-
-
-class Receipt(NamedTuple):
-    """What was said: enough to ask later whether it was applied."""
-
-    event_id: str
-    subject: str
-    key: str
-    version: int | None
 
 
 class Producer:
@@ -48,7 +40,7 @@ class Producer:
         if not envelopes:
             return []
         await tx.execute(load(__file__, "append_outbox"), *self._columns(envelopes), self._source)
-        return [Receipt(one.id, one.subject, one.key, one.version) for one in envelopes]
+        return [Receipt.of(one) for one in envelopes]
 
     def _columns(self, envelopes: Sequence[Envelope]) -> list[Sequence[object]]:
         rows = []

@@ -124,6 +124,12 @@ class Metrics:
         self._set("group_oldest_pending_seconds", "Age of the oldest of them.", oldest_pending, where)
         self._set("group_consumers", "Workers known to the group.", consumers, where)
 
+    def group_oldest(self, stream: str, group: str, seconds: float | None) -> None:
+        """How long the oldest entry waits to be applied."""
+        where = {"stream": stream, "group": group}
+        doc = "Age of the oldest entry not applied, unread or pending; grows on while Redis is away."
+        self._set("group_oldest_seconds", doc, seconds, where)
+
     def stream_length(self, stream: str, entries: int | None) -> None:
         """Entries in a stream."""
         self._set("stream_length", "Entries in the stream.", entries, {"stream": stream})

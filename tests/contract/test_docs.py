@@ -53,7 +53,7 @@ NO_APPLICATIONS = "SELECT ''::text AS tenant, ''::text AS app WHERE $1::text[] I
 VARIABLES = {"TENANT": TENANT, "JOB": str(uuid.uuid4()), "KEY": "hwk_x", "ADMIN": "http://127.0.0.1:8088"}
 FOREIGN_NAMES = {"HEADWATER_TEST_REDIS_URL", "HEADWATER_TEST_POSTGRES_URL"}
 COLUMNS = {"headwater_version", "headwater_xid"}
-RUN = {"README.md", "docs/backfill.md", "docs/testing.md"}
+RUN = {"README.md", "docs/backfill.md", "docs/freshness.md", "docs/testing.md"}
 """Pages with python examples; a test below runs each."""
 
 
@@ -134,9 +134,9 @@ async def test_the_readme_takes_an_invoice_from_its_row_to_the_application(serve
             await execute(url, tables)
         await attach(source_url, [Attached("invoices", "invoices", "tenant_id", "invoice_id", ("total",))])
         script = Script(SOURCE_URL=source_url, tenant=tenant, invoice_id="2026-1", total=total)
+        script.module.BOOKS_URL = sink_url  # type: ignore[attr-defined]
         for block in (declared, handled, said):
             await script.run(block)
-        await script["database"].close()
 
         sink = await Database.open(sink_url)
         async with running(servers, script, source_url, sink):
@@ -146,8 +146,14 @@ async def test_the_readme_takes_an_invoice_from_its_row_to_the_application(serve
                 return [tuple(row) for row in rows] == [(tenant, "2026-1", total)]
 
             await until(arrived)
+            for block in blocks("python", "docs/freshness.md"):
+                await script.run(block)
+            assert script["fresh"]
+            assert await sink.fetchval("SELECT total FROM invoices") == Decimal(99)
+        for database in ("database", "books_database"):
+            await script[database].close()
         printed = await sink.fetch("SELECT invoice_id FROM to_print")
-        assert [row["invoice_id"] for row in printed] == ["2026-1"]
+        assert [row["invoice_id"] for row in printed] == ["2026-1"] * 2  # issued, and changed
         await sink.close()
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from headwater.broker.entry import ConsumerState, EntryId, GroupState, StreamState
 from headwater.broker.lag import Facts, judged, known
-from headwater.delivery.freshness import Standing, stale
+from headwater.delivery.freshness import Ages, Standing, stale
 
 ids = st.integers(1, 10**6).map(lambda ms: str(EntryId(ms, 0)))
 
@@ -85,3 +85,17 @@ def test_only_what_is_known_to_be_fresh_passes(
     late = stale([one], limit)
 
     assert (late == []) == (not missing and oldest <= limit and (pending == 0 or behind <= limit))
+
+
+@given(st.floats(0, 1000), st.integers(1, 5))
+def test_an_age_that_can_not_be_asked_for_never_gets_smaller(told: float, asked: int) -> None:
+    ages = Ages()
+    assert ages.at("s", "g", None) is None
+
+    assert ages.at("s", "g", told) == told
+    unknown = [ages.at("s", "g", None) for _ in range(asked)]
+
+    assert unknown == sorted(one for one in unknown if one is not None)
+    assert unknown[0] is not None
+    assert unknown[0] >= told
+    assert ages.known == [("s", "g")]

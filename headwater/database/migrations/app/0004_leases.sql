@@ -12,10 +12,13 @@ CREATE TABLE headwater.worker_name (
     PRIMARY KEY (app, name)
 );
 
+CREATE INDEX dead_letter_event ON headwater.dead_letter (app, event_id) WHERE event_id <> '';
+
 CREATE TABLE headwater.presence (
     app     text PRIMARY KEY,
     seen_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
 -- migrate:down
+DROP INDEX headwater.dead_letter_event;
 DROP TABLE headwater.presence, headwater.worker_name;
