@@ -137,7 +137,9 @@ class Hand:
         while self._waiting and self._waiting[0][0] <= now and most > 0:
             _, _, stream, identity, fields = heapq.heappop(self._waiting)
             most -= 1
-            if fields is None:
+            if not self.has(stream, identity):
+                self._waiting_size -= size_of(fields) if fields is not None else 0
+            elif fields is None:
                 found.bare.setdefault(stream, []).append(identity)
             else:
                 self._waiting_size -= size_of(fields)

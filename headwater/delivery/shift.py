@@ -53,6 +53,8 @@ class Shift:
         self.last_error = ""
         self.given_back = 0
         """Entries given to others at the end."""
+        self.taken_over = 0
+        """Entries that others took while this process stood still."""
         self.entry_size = FIRST_SIZE
         """Bytes of an entry to reckon with."""
         self.metrics: Metrics | None = None

@@ -22,13 +22,32 @@ EAGER, CALM = 0.1, 2.0
 async def heartbeat(shift: Shift) -> None:
     """Keep what is in hand from being taken over, until cancelled: also while a stop is carried out."""
     post = shift.post
+    beat = clock.monotonic()
     while True:
         await asyncio.sleep(post.pace.heartbeat)
+        before, beat = beat, clock.monotonic()
         try:
+            if beat - before >= post.pace.min_idle:
+                await _after_a_pause(shift)
             await shift.broker.heartbeat(post.group, post.name, shift.hand.held())
             failpoints.reached("worker.heartbeat")
         except (BrokerUnavailable, BrokerRefused) as error:
             log.warning("worker.heartbeat_failed", app=post.app, error=str(error))
+
+
+async def _after_a_pause(shift: Shift) -> None:
+    """This process stood still for so long that others took over what it has in hand: let go of that.
+
+    What it is settling at this moment goes on: gate and inbox drop what they did meanwhile.
+    """
+    post, hand = shift.post, shift.hand
+    for stream, ids in hand.held().items():
+        ours = await shift.broker.held_by(post.group, post.name, stream)
+        gone = [entry for entry in ids if entry not in ours]
+        hand.forget(stream, gone)
+        shift.taken_over += len(gone)
+    shift.look_back = True
+    log.warning("worker.stood_still", app=post.app, consumer=post.name, taken_over=shift.taken_over)
 
 
 async def retry(shift: Shift) -> None:

@@ -24,6 +24,7 @@ from headwater.delivery.consumer import Consumer
 from headwater.delivery.draining import drain
 from headwater.delivery.hand import Hand
 from headwater.delivery.in_order import InOrder, in_order
+from headwater.delivery.inheriting import Inheritance
 from headwater.delivery.names import NameHeld
 from headwater.delivery.outcome import Limits
 from headwater.delivery.pace import Manner, Pace
@@ -75,6 +76,7 @@ class Worker:
         self._place = Place(broker, database, consumer.app, self.group, tuple(self.streams))
         self._shift = Shift(post, broker, self._settler, hand, applier("side"))
         self._recovery = Recovery(self._shift)
+        self._inheritance = Inheritance(self._shift, self._recovery)
         self._reading = Reading(self._shift, self._recovery, self._live, self._past)
         self._in_order: InOrder | None = None
         if ordered:
@@ -82,6 +84,10 @@ class Worker:
             self._live.append(applier("ordered"))
             self._live[-1].fence = turn.check
             self._in_order = in_order(self._shift, ordered, self._live[-1], turn)
+
+    @property
+    def _all(self) -> list[Applier]:
+        return [*self._live, *self._past, self._shift.side]
 
     @property
     def name(self) -> str:
@@ -116,11 +122,12 @@ class Worker:
     def statistics(self) -> dict[str, int]:
         """Counts since start."""
         applied = {
-            "applied": sum(a.applied for a in (*self._live, *self._past)),
-            "stale": sum(a.stale for a in (*self._live, *self._past)),
+            "applied": sum(a.applied for a in self._all),
+            "stale": sum(a.stale for a in self._all),
         }
         hand = self._shift.hand
-        now = {"in_hand": len(hand), "bytes_in_hand": hand.size, "waiting": hand.waiting}
+        moved = {"given_back": self._shift.given_back, "taken_over": self._shift.taken_over}
+        now = {"in_hand": len(hand), "bytes_in_hand": hand.size, "waiting": hand.waiting, **moved}
         return {**msgspec.structs.asdict(self._settler.counts), **applied, **now}
 
     def stop(self) -> None:
@@ -158,6 +165,7 @@ class Worker:
     def _beside(self) -> list[asyncio.Task[None]]:
         loops = {
             "reclaim": self._recovery.reclaim(),
+            "inherit": self._inheritance.run(),
             "heartbeat": upkeep.heartbeat(self._shift),
             "retry": upkeep.retry(self._shift),
             "suspects": quarantine.suspects(self._shift, self._recovery),
@@ -174,7 +182,7 @@ class Worker:
         shift = self._shift
         await provision.ensure(shift.broker, self.streams, self.group)
         shift.broker_ok = True
-        for applier in (*self._live, *self._past, shift.side):
+        for applier in self._all:
             await applier.open()
         if self._lease is not None:
             self._call_itself(await self._lease.take())
@@ -182,7 +190,7 @@ class Worker:
 
     def _call_itself(self, name: str) -> None:
         self._shift.post.name = name
-        for applier in (*self._live, *self._past, self._shift.side):
+        for applier in self._all:
             applier.name = f"{name}/{applier.name.rpartition('/')[2]}"
         if self._in_order is not None:
             self._in_order.post.name = name

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from headwater.broker import lag, provision
+from headwater.broker import Broker, lag, provision
 from headwater.database import Tx
 from headwater.delivery import Consumer, Context, Worker
 from headwater.event import Event, Fields
@@ -75,6 +75,13 @@ async def started(shop: Shop, worker: Worker) -> Worker:
     shop.start(worker)
     await until(lambda: worker.ready)
     return worker
+
+
+async def calls(broker: Broker, command: str) -> int:
+    """How often the server was asked this by anybody."""
+    text = (await broker.execute("INFO", "commandstats")).decode()
+    found = [line for line in text.splitlines() if line.startswith(f"cmdstat_{command}:")]
+    return int(found[0].partition("calls=")[2].partition(",")[0]) if found else 0
 
 
 async def letters(shop: Shop) -> dict[str, str]:

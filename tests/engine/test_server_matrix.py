@@ -10,12 +10,14 @@ import pytest
 import pytest_asyncio
 
 from headwater.broker import Broker, Features, Portion
+from headwater.broker.client import RELEASED
 from headwater.broker.features import NOWHERE, knows
 from headwater.delivery import Limits, Pace
 from headwater.errors import BrokerRefused, BrokerUnavailable, GroupMissing
 from headwater.testing import until
+from tests.engine.clock_step import step_back
 from tests.engine.conftest import Shop, Stock, opened
-from tests.engine.entries import SALES, applied, put, sale, started, take
+from tests.engine.entries import SALES, applied, calls, put, sale, settled, started, take
 from tests.engine.matrix import binaries, running
 
 PATIENT = Pace(block=0.2, min_idle=60.0, heartbeat=0.2, drain=5.0)
@@ -178,3 +180,83 @@ async def test_a_flushed_server_gets_its_streams_and_groups_again(here: Shop) ->
     await put(here, sale(here, "s2"))
 
     await applied(here, "s1", "s2")
+
+
+async def lease(shop: Shop, name: str, seconds: float) -> None:
+    """Write that a process holds, or held, this name."""
+    await shop.sink.execute(
+        "INSERT INTO headwater.worker_name (app, name, token, lease_until) "
+        "VALUES ('shelf', $1, gen_random_uuid(), clock_timestamp() + make_interval(secs => $2))",
+        *(name, seconds),
+    )
+
+
+async def test_what_a_dead_worker_held_is_taken_over_although_the_clock_of_the_server_went_back(
+    here: Shop,
+) -> None:
+    await put(here, sale(here, "s1"), sale(here, "s2"))
+    held = await take(here, "dead")
+    key = here.key(SALES)
+    assert await step_back(here.broker, key, "shelf-group", 3600.0) == len(held)
+    await lease(here, "dead", -1.0)
+
+    async def nothing_is_idle() -> bool:
+        times = [one[2] for one in await here.broker.execute("XPENDING", key, "shelf-group", "-", "+", 9)]
+        page = await here.broker.claim_idle(key, "shelf-group", "other", min_idle=0.01)
+        return times == [0, 0] and page.entries == []
+
+    assert await nothing_is_idle()
+
+    here.start(here.worker(name="living"))
+
+    await applied(here, "s1", "s2")
+
+
+async def test_what_was_given_away_before_the_clock_went_back_is_taken_all_the_same(here: Shop) -> None:
+    await put(here, sale(here, "s1"))
+    await take(here, "left")
+    key = here.key(SALES)
+    await here.broker.execute(
+        "XCLAIM", key, "shelf-group", RELEASED, 0, *await here.broker.held_by("shelf-group", "left", key)
+    )
+    assert await step_back(here.broker, key, "shelf-group", 3600.0) == 1
+
+    here.start(here.worker(name="living"))
+
+    await applied(here, "s1")
+
+
+async def test_what_a_living_worker_holds_is_left_to_it_whatever_the_clock_of_the_server_says(
+    here: Shop,
+) -> None:
+    await put(here, sale(here, "s1"))
+    await take(here, "slow")
+    key = here.key(SALES)
+    await step_back(here.broker, key, "shelf-group", 3600.0)
+    await lease(here, "slow", 60.0)
+
+    worker = await started(here, here.worker(name="living"))
+    asked = await calls(here.broker, "xpending")
+
+    async def has_looked_often() -> bool:
+        return await calls(here.broker, "xpending") >= asked + 8
+
+    await until(has_looked_often, within=20.0)
+    assert await here.broker.held_by("shelf-group", "slow", key)
+    assert worker.statistics()["applied"] == 0
+
+
+async def test_an_entry_of_a_dead_worker_that_is_gone_is_recorded_although_the_clock_went_back(
+    here: Shop,
+) -> None:
+    (entry,) = await put(here, sale(here, "s1"))
+    await take(here, "dead")
+    key = here.key(SALES)
+    await step_back(here.broker, key, "shelf-group", 3600.0)
+    await lease(here, "dead", -1.0)
+    await here.broker.execute("XDEL", key, entry)
+
+    worker = here.start(here.worker(name="living"))
+
+    await until(lambda: worker.statistics()["lost"] == 1)
+    await until(lambda: settled(here))

@@ -20,6 +20,7 @@ from tests.engine.entries import (
     GOODS,
     SALES,
     applied,
+    calls,
     fields,
     letters,
     put,
@@ -31,13 +32,6 @@ from tests.engine.entries import (
 
 PATIENT = Pace(block=0.2, min_idle=60.0, heartbeat=0.2, drain=5.0)
 """Takes nothing over from others within a test."""
-
-
-async def calls(broker: Broker, command: str) -> int:
-    """How often the server was asked this by anybody."""
-    text = (await broker.execute("INFO", "commandstats")).decode()
-    found = [line for line in text.splitlines() if line.startswith(f"cmdstat_{command}:")]
-    return int(found[0].partition("calls=")[2].partition(",")[0]) if found else 0
 
 
 async def test_what_a_crashed_worker_held_is_taken_up_at_its_restart(shop: Shop) -> None:

@@ -63,10 +63,11 @@ def test_whoever_is_due_comes_in_the_order_of_their_times_and_nobody_else(
     times: list[float], now: float
 ) -> None:
     hand = Hand()
-    for number, due in enumerate(times):
-        hand.wait(Delivery("s", str(number), FIELDS), due)
+    taken = hand.take(entry(number) for number in range(len(times)))
+    for one, due in zip(taken, times, strict=True):
+        hand.wait(one, due)
 
-    found = [int(one.entry) for one in hand.due(now, 99).ready]
+    found = [int(one.entry[:-2]) for one in hand.due(now, 99).ready]
 
     assert found == [number for number, due in sorted(enumerate(times), key=lambda one: one[1]) if due <= now]
     assert hand.waiting == len(times) - len(found)
@@ -174,3 +175,15 @@ def test_of_streams_that_are_given_up_only_what_waits_for_another_attempt_stays(
     hand.leave(["s", "unknown"])
 
     assert hand.held() == {"s": ["1-0"], "other": ["3-0"]}
+
+
+def test_what_somebody_else_took_over_is_not_tried_again() -> None:
+    hand = Hand()
+    (one, two) = hand.take([entry(1), entry(2)])
+    hand.wait(one, due=1.0)
+    hand.wait(two, due=1.0)
+
+    hand.forget("s", ["1-0"])
+
+    assert hand.due(1.0, 9).ready == [two]
+    assert hand.held() == {"s": ["2-0"]}
