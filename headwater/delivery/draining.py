@@ -51,7 +51,7 @@ async def _release(shift: Shift) -> None:
     """Give away all that is pending under our name: in hand, let go of, or left by a lost answer."""
     post = shift.post
     try:
-        for stream in post.streams:
+        for stream in dict.fromkeys((*post.streams, *shift.hand.held())):
             given = await shift.broker.give_back(post.group, post.name, stream, idle=post.pace.min_idle)
             shift.given_back += given
     except (BrokerUnavailable, BrokerRefused) as error:
