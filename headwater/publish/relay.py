@@ -26,6 +26,8 @@ log = telemetry.logger(__name__)
 _LEADER = 0x72656C6179  # "relay": the advisory lock that says who moves events
 COMMAND_TIMEOUT = 30.0
 """Seconds without an answer after which the source database counts as gone."""
+LEASE = 15.0
+"""Seconds without a statement of the leader after which the source ends its session: another leads."""
 BYTES = 1 << 25
 """About as many bytes of events are in hand at once: large events make smaller passes."""
 
@@ -46,6 +48,7 @@ class Relay:
         self._stopping = asyncio.Event()
         self._metrics: Metrics | None = None
         self._failures = 0
+        self._lease = LEASE
         self._mover: Mover | None = None
         self.leading = False
         self.moved = 0
@@ -61,11 +64,13 @@ class Relay:
         if self._doorbell is not None:
             self._doorbell.ring()
 
-    async def run(self, *, poll: float = 1.0) -> None:
+    async def run(self, *, poll: float = 1.0, lease: float = LEASE) -> None:
         """Move events until stopped; waits out every outage of Redis and Postgres.
 
         `poll`: seconds between looks when no doorbell rings, and between tries to become the leader.
+        `lease`: after so long a leader that does nothing is none any more: its machine stands still.
         """
+        self._lease = max(lease, 3 * poll)
         while not self._stopping.is_set():
             try:
                 await self._session(poll)
@@ -115,6 +120,7 @@ class Relay:
     async def _lead(self, connection: Connection, poll: float) -> bool:
         while not self._stopping.is_set():
             if await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LEADER):
+                await connection.execute(f"SET idle_session_timeout = {round(self._lease * 1000)}")
                 return True
             await pause(self._stopping, poll)
         return False

@@ -1,0 +1,294 @@
+"""A source, an application and the processes between them, and a harness that knows what must come of it.
+
+What is said is written down here, not read back from the source: no defect of the source can hide one
+of the application. Each chunk is said in one transaction for each of three tenants with the same ids.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import tempfile
+import uuid
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from random import Random
+
+import asyncpg
+import msgspec
+
+from headwater.broker import Broker, provision
+from headwater.database import Database
+from headwater.database.migrate import APP, SOURCE, migrate
+from headwater.delivery import Pace
+from headwater.publish import Producer
+from headwater.testing import RunningServers, controls, until
+from headwater.topology import Catalogue
+from tests.failure.convergence_storm import Echo
+from tests.failure.truth import Held, Truth, Verdict, check, text_of
+from tests.failure.world_child import Tempo
+
+CHILD = Path(__file__).with_name("world_child.py")
+APP_NAME = "shelf"
+TABLES = """
+CREATE TABLE journal (tenant text NOT NULL, sale text NOT NULL);
+CREATE TABLE sold (tenant text, good text, n int NOT NULL, PRIMARY KEY (tenant, good));
+"""
+QUICK = Tempo(
+    pace=Pace(block=0.1, count=20, min_idle=0.6, heartbeat=0.2, drain=5.0),
+    poll=0.2,
+    lease=1.0,
+    idle_in_transaction=1.0,
+    timeout=2.0,
+)
+HOT = 2
+"""Goods of each tenant that change in every chunk."""
+ECHOED = 0.15
+BYTECODE = Path(tempfile.gettempdir()) / f"headwater-tests-{os.getuid()}"
+"""Compiled once, whatever this machine thinks of bytecode: a successor should be there at once."""
+
+
+def key_of(number: int) -> str:
+    """The good's id: the same for every tenant."""
+    return str(uuid.UUID(int=number, version=4))
+
+
+class Child:
+    """One process, ready to start before it is needed."""
+
+    def __init__(self, process: asyncio.subprocess.Process, name: str, log: Path) -> None:
+        self.process = process
+        self.name = name
+        self._log = log
+
+    def tell(self, line: str) -> None:
+        """`go` and failpoints, or failpoints alone."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{line}\n".encode())
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text(errors="replace")
+
+    def bitten(self, point: str, action: str) -> bool:
+        """Whether it said that this failpoint bit."""
+        return f"failpoint {point}: {action}" in self.log
+
+    @property
+    def ended(self) -> bool:
+        return self.process.returncode is not None
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it is stopped by a signal, as the kernel sees it."""
+        status = Path(f"/proc/{self.process.pid}/stat").read_text()
+        return status.rpartition(")")[2].split()[0] == "T"
+
+    def signal(self, number: signal.Signals) -> None:
+        if not self.ended:
+            self.process.send_signal(number)
+
+    async def end(self) -> None:
+        """Kill it."""
+        self.signal(signal.SIGKILL)
+        await self.process.wait()
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+
+
+class World:
+    """Made by `world`."""
+
+    def __init__(
+        self, source: Database, sink: Database, broker: Broker, catalogue: Catalogue, chance: Random
+    ) -> None:
+        self.source = source
+        self.sink = sink
+        self.broker = broker
+        self.catalogue = catalogue
+        self.chance = chance
+        self.truth = Truth()
+        self.tenants = [str(uuid.UUID(int=chance.getrandbits(128), version=4)) for _ in range(3)]
+        self.environment: dict[str, str] = {}
+        self.logs = Path()
+        self._producer = Producer(controls.CODEC, source="shop")
+        self._said = 0
+        self._children: list[Child] = []
+        self._echoes = [Echo(chance, broker, key) for key in catalogue.keys_of(APP_NAME)]
+
+    @property
+    def group(self) -> str:
+        return self.catalogue.group(APP_NAME).name
+
+    @property
+    def keys(self) -> Sequence[str]:
+        return self.catalogue.keys_of(APP_NAME)
+
+    # --- what is said ------------------------------------------------------------------------------
+
+    async def say(self, *, bad: str = "") -> None:
+        """One chunk; with `bad` also a sale that the handler fails as this says, for every tenant."""
+        self._said += 1
+        number = self._said
+        for tenant in self.tenants:
+            async with self.source.transaction() as tx:
+                for hot in range(HOT):
+                    await self._put(tx, tenant, key_of(hot), number)
+                once, gone = key_of(1000 + number), key_of(500_000 + number)
+                await self._put(tx, tenant, once, number)
+                await self._put(tx, tenant, gone, number)
+                await self._remove(tx, tenant, gone)
+                for sale in range(3):
+                    await self._sell(tx, tenant, f"s{number}-{sale}", amount=1 + sale)
+                if bad:
+                    await self._sell(tx, tenant, f"bad{number}", behave=bad)
+
+    async def _put(self, tx: asyncpg.Connection, tenant: str, key: str, number: int) -> None:
+        text = text_of(tenant, key, number)
+        await self._publish(tx, tenant, controls.GoodChanged(good_id=key, name=text))
+        self.truth.goods[tenant, key] = text
+
+    async def _remove(self, tx: asyncpg.Connection, tenant: str, key: str) -> None:
+        await self._publish(tx, tenant, controls.GoodRemoved(good_id=key))
+        self.truth.goods[tenant, key] = None
+
+    async def _publish(self, tx: asyncpg.Connection, tenant: str, event: controls.Event) -> None:
+        version = await tx.fetchval("SELECT headwater.next_version()")
+        await self._producer.publish(tx, event, tenant=tenant, version=version)
+
+    async def _sell(
+        self, tx: asyncpg.Connection, tenant: str, sale: str, amount: int = 1, behave: str = ""
+    ) -> None:
+        event = controls.GoodSold(sale_id=sale, good_id="counter", amount=amount, behave=behave)
+        await self._producer.publish(tx, event, tenant=tenant, operation_id=sale)
+        if behave:
+            self.truth.bad.add((tenant, sale))
+        else:
+            self.truth.sales.add((tenant, sale))
+            self.truth.sold[tenant, "counter"] += amount
+
+    async def echo(self) -> None:
+        """Append late copies of entries seen so far."""
+        for one in self._echoes:
+            await one.again(ECHOED)
+
+    @property
+    def copies(self) -> int:
+        return sum(one.copies for one in self._echoes)
+
+    # --- what became of it ---------------------------------------------------------------------------
+
+    async def quiet(self) -> bool:
+        """Whether everything said is on its streams, read and acknowledged."""
+        waiting = "SELECT count(*) FROM headwater.outbox WHERE published_at IS NULL"
+        if await self.source.fetchval(waiting):
+            return False
+        groups = [one for key in self.keys for one in await self.broker.groups(key)]
+        mine = [one for one in groups if one.name == self.group]
+        return len(mine) == len(self.keys) and all(one.lag == one.pending == 0 for one in mine)
+
+    async def held(self) -> Held:
+        """What the application holds."""
+        goods = await self.sink.fetch("SELECT tenant_id::text, good_id::text, name FROM goods")
+        sales = await self.sink.fetch("SELECT tenant, sale FROM journal")
+        sold = await self.sink.fetch("SELECT tenant, good, n FROM sold")
+        letters = await self.sink.fetch("SELECT tenant, key FROM headwater.dead_letter")
+        return Held(
+            goods={(tenant, key): name for tenant, key, name in goods},
+            sales=Counter((tenant, sale) for tenant, sale in sales),
+            sold={(tenant, good): n for tenant, good, n in sold},
+            letters=Counter((tenant, key) for tenant, key in letters),
+        )
+
+    async def verdict(self) -> Verdict:
+        return check(self.truth, await self.held())
+
+    # --- processes -------------------------------------------------------------------------------------
+
+    async def child(self, role: str) -> Child:
+        """A process that waits for its `go`."""
+        name = f"{role}-{len(self._children)}"
+        log = self.logs / f"{name}.log"
+        with log.open("wb") as out:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, str(CHILD), role, name),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=out,
+                stderr=out,
+                env={**os.environ, **self.environment},
+                cwd=CHILD.parents[2],
+            )
+        found = Child(process, name, log)
+        self._children.append(found)
+        return found
+
+    async def told(self) -> str:
+        """What is not at rest, and what every living process waits for."""
+        waiting = await self.source.fetchval(
+            "SELECT count(*) FROM headwater.outbox WHERE published_at IS NULL"
+        )
+        parts = [f"outbox {waiting}"]
+        for key in self.keys:
+            for one in await self.broker.groups(key):
+                parts.append(f"{key} lag {one.lag} pending {one.pending}")
+                parts += [str(consumer) for consumer in await self.broker.consumers(key, one.name)]
+        for child in (one for one in self._children if not one.ended):
+            child.signal(signal.SIGCONT)
+            child.signal(signal.SIGUSR1)
+            with contextlib.suppress(AssertionError):
+                await until(lambda child=child: "tasks told" in child.log, within=3)
+            parts.append(f"=== {child.name}\n{child.log[-6000:]}")
+        return "\n".join(parts)
+
+    async def end(self) -> None:
+        """Kill every process."""
+        for one in self._children:
+            await one.end()
+
+
+@asynccontextmanager
+async def world(
+    servers: RunningServers, logs: Path, *, tempo: Tempo = QUICK, seed: int = 0
+) -> AsyncIterator[World]:
+    """Empty databases, streams and groups; nothing runs yet."""
+    async with AsyncExitStack() as stack:
+        source_url = await stack.enter_async_context(servers.fresh_database())
+        sink_url = await stack.enter_async_context(servers.fresh_database())
+        await migrate(source_url, [SOURCE])
+        await migrate(sink_url, [APP])
+        source, sink, broker = (
+            await Database.open(source_url),
+            await Database.open(sink_url),
+            Broker(servers.redis_url),
+        )
+        await source.execute(controls.SOURCE_TABLES)
+        await sink.execute(controls.SINK_TABLES + TABLES)
+        prefix = f"w{uuid.uuid4().hex[:8]}:"
+        catalogue = controls.CATALOGUE.with_prefix(prefix)
+        found = World(source, sink, broker, catalogue, Random(seed))
+        for tenant in found.tenants:
+            await source.execute("INSERT INTO enabled VALUES ($1, $2)", tenant, APP_NAME)
+        await provision.apply(broker, catalogue)
+        found.environment = {
+            "PYTHONDONTWRITEBYTECODE": "",
+            "PYTHONPYCACHEPREFIX": str(BYTECODE),
+            "WORLD_TEMPO": msgspec.json.encode(tempo).decode(),
+            "WORLD_REDIS": servers.redis_url,
+            "WORLD_SOURCE": source_url,
+            "WORLD_SINK": sink_url,
+            "WORLD_PREFIX": prefix,
+        }
+        found.logs = logs
+        try:
+            yield found
+        finally:
+            await found.end()
+            await broker.execute("DEL", *catalogue.all_keys())
+            await broker.close()
+            await source.close()
+            await sink.close()
