@@ -43,7 +43,7 @@ async def consumers(broker: Broker, streams: Sequence[str], group: str) -> dict[
 
 def unused(known: Iterable[ConsumerState], held: Iterable[str], silent: float) -> list[ConsumerState]:
     """Names that nobody holds and that asked for nothing for `silent` seconds. Pure."""
-    spared = {RELEASED, *held}
+    spared = {"", RELEASED, *held}  # a server that takes entries back keeps them under no name
     return [one for one in known if one.name not in spared and one.idle >= silent]
 
 

@@ -62,10 +62,13 @@ class Lease:
         """
         try:
             taken = await self._take()
-        except asyncpg.UndefinedTableError as error:
+        except (asyncpg.UndefinedTableError, asyncpg.InsufficientPrivilegeError) as error:
             raise TablesUnfit(
-                f"the database lacks headwater's tables ({error})", hint="run: headwater db migrate"
+                f"the database lacks headwater's tables, or rights on them ({error})",
+                hint="run: headwater db migrate",
             ) from error
+        except asyncpg.PostgresError as error:  # a lock, a failover: whatever it is, it is worth another try
+            raise DatabaseUnavailable(f"no name could be taken ({error})") from error
         if taken is None:
             raise self._refused()
         self.name, self._patience = taken, None
@@ -121,7 +124,7 @@ class Lease:
     async def _try_to_renew(self, seconds: float) -> None:
         try:
             await self.renew(seconds)
-        except DatabaseUnavailable as error:
+        except (DatabaseUnavailable, asyncpg.PostgresError) as error:
             # Without the database this process applies nothing; it has the name again when nobody took it.
             log.warning("worker.name_not_renewed", app=self.app, consumer=self.name, error=str(error))
 
@@ -131,7 +134,7 @@ class Lease:
             return
         try:
             await self._database.execute(load(__file__, "free_name"), self.app, self.name, self._token)
-        except DatabaseUnavailable as error:
+        except (DatabaseUnavailable, asyncpg.PostgresError) as error:
             log.warning("worker.name_not_freed", app=self.app, consumer=self.name, error=str(error))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 
+import asyncpg
 import msgspec
 
 from headwater import telemetry
@@ -117,8 +118,8 @@ async def sweep(shift: Shift, place: Place) -> None:
     """Prune now and then, until a stop. The timer is jittered, so that workers do not sweep together."""
     while not await pause(shift.stopping, EVERY * random.uniform(0.5, 1.5)):  # noqa: S311
         try:
-            for one in await prune(place):
+            for one in await prune(place, silent=SILENT):
                 if one.removed:
                     log.info("worker.name_removed", app=place.app, consumer=one.name, idle=round(one.idle))
-        except TROUBLES as error:
+        except (*TROUBLES, asyncpg.PostgresError) as error:
             log.warning("worker.sweep_failed", app=place.app, error=str(error))

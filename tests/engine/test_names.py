@@ -305,3 +305,35 @@ async def test_a_name_that_is_taken_up_again_does_not_go(shop: Shop) -> None:
 
     assert [(await remove(place(shop), one)).removed for one in looked] == [False]
     assert "desk" in await names(shop)
+
+
+async def test_a_worker_waits_for_the_table_of_names(shop: Shop) -> None:
+    await shop.sink.execute("ALTER TABLE headwater.worker_name RENAME TO hidden")
+    worker = shop.start(shop.worker(name="", lease=lease(shop)))
+    await until(lambda: "lacks headwater's tables" in worker.last_error)
+    assert not worker.ready
+
+    await shop.sink.execute("ALTER TABLE headwater.hidden RENAME TO worker_name")
+
+    await until(lambda: worker.ready)
+
+
+async def test_a_sweep_that_fails_ends_no_worker_and_the_next_one_removes_the_name(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("headwater.delivery.reaping.EVERY", 0.05)
+    monkeypatch.setattr("headwater.delivery.reaping.SILENT", 0.0)
+    await shop.sink.execute("ALTER TABLE headwater.position RENAME TO hidden")
+    await registered(shop, "pod-a")
+    await started(shop, shop.worker(name="", lease=lease(shop)))
+    await until(lambda: "worker.sweep_failed" in caplog.text)
+
+    await shop.sink.execute("ALTER TABLE headwater.hidden RENAME TO position")
+    await registered(shop, "pod-b")
+
+    async def swept() -> bool:
+        return await names(shop) <= {"shelf-1", RELEASED}
+
+    await until(swept)
+    await put(shop, sale(shop, "s1"))
+    await applied(shop, "s1")

@@ -64,3 +64,23 @@ async def test_unused_names_are_shown_and_then_removed_unless_they_hold_somethin
     assert ("removed" in done.out, "holds entries" in done.out) == (True, True)
     assert [one.name for one in await world.broker.consumers(key, "crm-consumers")] == ["pod-b"]
     await world.run("groups", "prune", "nobody", code=1)
+
+
+async def test_a_worker_that_was_killed_has_its_name_again_at_once(world: World) -> None:
+    await world.run("streams", "apply")
+    key = (await world.run("groups", "lag", "crm", "--json")).json["groups"][0]["stream"]
+
+    async def reads() -> bool:
+        known = await world.broker.consumers(key, "crm-consumers")
+        return [one.name for one in known] == ["crm-1"] and known[0].idle < 1
+
+    for _ in range(2):
+        worker = await world.run.start("worker", "crm")
+        await until(reads)
+        worker.kill()
+        await worker.wait()
+    await world.run("worker", "crm", "--once")
+
+    names = [one.name for one in await world.broker.consumers(key, "crm-consumers")]
+    assert names == ["crm-1"]
+    assert await world.crm.fetchval("SELECT count(*) FROM headwater.worker_name") == 1

@@ -9,7 +9,7 @@ from headwater.broker import ConsumerState
 from headwater.broker.client import RELEASED
 from headwater.broker.hygiene import unused
 
-names = st.sampled_from(["crm-1", "crm-2", "host-17", RELEASED])
+names = st.sampled_from(["crm-1", "crm-2", "host-17", RELEASED, ""])
 states = st.lists(
     st.builds(ConsumerState, names, st.integers(0, 3), st.floats(0, 1000)), unique_by=lambda one: one.name
 )
@@ -22,5 +22,5 @@ def test_a_name_is_unused_when_nobody_holds_it_and_it_was_silent_for_long_enough
     found = unused(known, held, silent)
 
     assert [one.name for one in found] == [
-        one.name for one in known if one.name not in held and one.name != RELEASED and one.idle >= silent
+        one.name for one in known if one.name not in {*held, RELEASED, ""} and one.idle >= silent
     ]
