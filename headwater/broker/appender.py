@@ -13,9 +13,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headwater import failpoints
-from headwater.broker.protocol import pack_append
+from headwater.broker.protocol import Append, pack_appends
 from headwater.errors import BrokerUnavailable, HeadwaterError
-from headwater.event import Fields
 
 if TYPE_CHECKING:
     from headwater.broker.client import Broker
@@ -58,16 +57,16 @@ class Appender:
         """Bytes that wait or are under way."""
         return self._bytes
 
-    async def append(self, appends: Sequence[tuple[str, Fields]]) -> Answers:
+    async def append(self, appends: Sequence[Append]) -> Answers:
         """Append entries in order. A cancelled call may or may not append; others lose nothing by it.
 
         Raises BrokerUnavailable; its `sent` says whether any of them may have been appended.
         """
         return await (await self.hand(appends))
 
-    async def hand(self, appends: Sequence[tuple[str, Fields]]) -> asyncio.Future[Answers]:
+    async def hand(self, appends: Sequence[Append]) -> asyncio.Future[Answers]:
         """Queue appends once there is room; what they lead to comes by the future, as from `append`."""
-        packed = b"".join([pack_append(stream.encode(), fields) for stream, fields in appends])
+        packed = pack_appends(appends)
         answer: asyncio.Future[Answers] = asyncio.get_running_loop().create_future()
         if not appends:
             answer.set_result([])

@@ -20,9 +20,8 @@ from redis.backoff import NoBackoff
 
 from headwater.broker.entry import ClaimedPage, ConsumerState, Entry, GroupState, Portion, StreamState
 from headwater.broker.features import Features, probe
-from headwater.broker.protocol import Command, arrived, entries, pack, pack_append, refused
+from headwater.broker.protocol import Append, Command, arrived, entries, pack, pack_appends, refused
 from headwater.errors import BrokerUnavailable, GroupMissing, HeadwaterError
-from headwater.event import Fields
 
 _LOST = (raised.ConnectionError, raised.TimeoutError, OSError, asyncio.IncompleteReadError)
 
@@ -139,7 +138,7 @@ class Broker:
             self._features = await probe(self.ask)
         return self._features
 
-    async def append(self, appends: Sequence[tuple[str, Fields]]) -> list[str | HeadwaterError]:
+    async def append(self, appends: Sequence[Append]) -> list[str | HeadwaterError]:
         """Append entries in order, in one pipeline.
 
         Returns for each its entry id, or the error Redis answered. Raises BrokerUnavailable when an
@@ -147,7 +146,7 @@ class Broker:
         """
         if not appends:
             return []
-        packed = b"".join(pack_append(stream.encode(), fields) for stream, fields in appends)
+        packed = pack_appends(appends)
         async with self.appending() as connection:
             await connection.send_packed_command(packed)
             return await self.answers(connection, len(appends))

@@ -6,7 +6,7 @@ pipeline, and asking for RESP2 gives every server's replies one shape.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -62,6 +62,39 @@ def pack_append(stream: bytes, fields: Fields) -> bytes:
     parts[1::3] = map(_length, map(len, values))
     parts[2::3] = values
     return b"".join(parts)
+
+
+def append_form(stream: bytes, fields: Fields, varying: Container[bytes]) -> list[bytes]:
+    """An append in which only the values of some fields vary: `fill_append` puts them in."""
+    known = b"*%d\r\n$4\r\nXADD\r\n$%d\r\n%b\r\n$1\r\n*\r\n" % (3 + 2 * len(fields), len(stream), stream)
+    form: list[bytes] = []
+    for name, value in fields.items():
+        known += b"$%d\r\n%b\r\n$" % (len(name), name)
+        if name in varying:
+            form += (known, b"", b"")
+            known = b"\r\n"
+        else:
+            known += b"%d\r\n%b\r\n" % (len(value), value)
+    return [*form, known]
+
+
+def fill_append(form: list[bytes], values: Sequence[bytes]) -> bytes:
+    """A form with the values of its varying fields, in the order in which the entry has them."""
+    parts = form.copy()
+    parts[1::3] = map(_length, map(len, values))
+    parts[2::3] = values
+    return b"".join(parts)
+
+
+Append = tuple[str, Fields | bytes]
+"""Stream, and an entry's fields or its append as `fill_append` packs it."""
+
+
+def pack_appends(appends: Iterable[Append]) -> bytes:
+    """Appends in order."""
+    return b"".join(
+        [one if isinstance(one, bytes) else pack_append(stream.encode(), one) for stream, one in appends]
+    )
 
 
 @lru_cache(maxsize=1024)

@@ -7,20 +7,17 @@ hears of a bad event at once and not its consumers an hour later.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from functools import cache, lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from headwater.errors import EventError
-from headwater.event.base import Event, Operation
+from headwater.event.base import Operation
 from headwater.event.envelope import Envelope
 from headwater.event.limits import (
-    EXACT_INTEGER,
     IDENTITY_LIMIT,
     SIZE_LIMIT,
     TENANT_LIMIT,
@@ -29,13 +26,13 @@ from headwater.event.limits import (
 )
 from headwater.event.plain import PlainReader
 from headwater.event.registry import Registry
+from headwater.event.spelling import dump, habits, headline, spell_metadata, spell_version
 
 __all__ = ["SIZE_LIMIT", "Codec", "Fields", "Foreign", "Headers", "headers"]
 
 Foreign = Callable[[Fields], Envelope]
 """Reads an entry of another dialect; raises EventError."""
 
-_encoder = msgspec.json.Encoder(decimal_format="number")
 _OPERATIONS: dict[bytes, Operation] = {b"u": "u", b"d": "d", b"x": "x"}
 
 
@@ -83,6 +80,31 @@ class Codec:
         self._check(envelope, fields)
         return fields
 
+    def plain(self, envelope: Envelope) -> bytes | None:
+        """`data` of an event whose entry holds only what every entry holds, checked as `encode` checks it.
+
+        None for any other, and whenever something is doubtful: what it is, `encode` finds out.
+        """
+        event = envelope.event
+        odd = envelope.metadata or envelope.correlation or envelope.historical or envelope.job
+        if odd or event.read_only or not envelope.tenant or envelope.op != event.op:
+            return None
+        try:
+            if habits(type(event)).unusual:
+                return None
+            data = dump(event)
+            text = (
+                f"{envelope.id}{envelope.tenant}{event.key}{envelope.source}{envelope.target}{envelope.time}"
+            )
+            small = 2 * (len(data) + len(text)) < SIZE_LIMIT
+            if not small or not text.isascii() or "\x00" in text or _suspicious(data):
+                return None
+            self.registry.read(event.type, event.schema_version, data)
+            _bounded(envelope)
+        except Exception:
+            return None
+        return data
+
     def _check(self, envelope: Envelope, fields: Fields) -> None:
         """Refuse what `decode` would refuse, without making a second envelope."""
         text = b"".join(fields.values())
@@ -106,24 +128,24 @@ class Codec:
     def _write(self, envelope: Envelope) -> Fields:
         event = envelope.event
         key = event.key.encode()
-        has = _habits(type(event))
+        has = habits(type(event))
         return {
             b"eventId": envelope.id.encode(),
             b"eventType": has.type,
             b"tenantId": envelope.tenant.encode(),
             b"entityId": event.entity.encode() if has.entity else key,
-            **(_headline(event) if has.headline else {}),
+            **(headline(event) if has.headline else {}),
             b"timestamp": envelope.time.encode(),
             b"source": envelope.source.encode(),
             b"schemaVersion": has.version,
             b"op": envelope.op.encode(),
-            b"version": b"" if envelope.version is None else _integer(envelope.version),
+            b"version": spell_version(envelope.version),
             b"key": key,
             b"target": envelope.target.encode(),
             b"hist": b"1" if envelope.historical else b"0",
             **({b"job": envelope.job.encode()} if envelope.job else {}),
-            b"data": _dump(event),
-            b"metadata": _metadata(envelope, labelled=has.labels),
+            b"data": dump(event),
+            b"metadata": spell_metadata(envelope, labelled=has.labels),
         }
 
     def decode(self, fields: Fields) -> Envelope:
@@ -184,55 +206,6 @@ class Codec:
             correlation=correlation if isinstance(correlation, str) else "",
             metadata=labels,
         )
-
-
-class _Habits(NamedTuple):
-    """What every event of a class has, so that it is not asked of each."""
-
-    type: bytes
-    version: bytes
-    entity: bool
-    headline: bool
-    labels: bool
-
-
-@cache
-def _habits(event: type[Event]) -> _Habits:
-    declares = (getattr(event, name) is not getattr(Event, name) for name in ("entity", "headline", "labels"))
-    return _Habits(event.type.encode(), b"%d" % event.schema_version, *declares)
-
-
-def _headline(event: Event) -> Fields:
-    return {name.encode(): _scalar(value) for name, value in event.headline().items()}
-
-
-def _metadata(envelope: Envelope, *, labelled: bool) -> bytes:
-    if not (envelope.metadata or labelled or envelope.historical or envelope.correlation):
-        return _plain_metadata(envelope.target)
-    if envelope.metadata:
-        _refuse_not_finite(envelope.metadata)
-    original = envelope.event.original_time() if envelope.historical else None
-    return _dump(
-        {
-            **envelope.metadata,
-            **envelope.event.labels(),
-            **_headers(envelope.target, envelope.correlation, historical=envelope.historical),
-            **(dict([original]) if original else {}),
-        }
-    )
-
-
-@lru_cache(maxsize=256)
-def _plain_metadata(target: str) -> bytes:
-    return _dump(_headers(target, "", historical=False))
-
-
-def _headers(target: str, correlation: str, *, historical: bool) -> dict[str, Any]:
-    return {
-        "targetApplication": None if target == "*" else target,
-        "correlationId": correlation or None,
-        "isHistoricalSync": historical,
-    }
 
 
 def check_size(fields: Fields, values: int) -> None:
@@ -314,32 +287,9 @@ def _tenants(value: Any) -> set[str]:
     return here.union(*map(_tenants, value.values()))
 
 
-def _refuse_not_finite(value: Any) -> None:
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"not a finite number ({value})")  # msgspec would write null
-    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        _refuse_not_finite(part)
-
-
 def read_integer(text: bytes) -> int | None:
     """An integer as it stands on the wire, quoted or not; None for an empty field. Raises ValueError."""
     return int(text.strip(b'"')) if text else None
-
-
-def _integer(value: int) -> bytes:
-    return b'"%d"' % value if abs(value) > EXACT_INTEGER else b"%d" % value
-
-
-def _scalar(value: Any) -> bytes:
-    if isinstance(value, str):
-        return value.encode()
-    if isinstance(value, bool) or value is None:
-        return _dump(value)
-    return _integer(value) if isinstance(value, int) else _dump(value)
-
-
-def _dump(value: Any) -> bytes:
-    return _encoder.encode(value)
 
 
 def finite(value: Decimal) -> Decimal:

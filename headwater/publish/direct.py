@@ -13,8 +13,9 @@ from typing import Literal, NamedTuple, Unpack
 import msgspec
 
 from headwater.broker import Appender, Broker
+from headwater.broker.protocol import Append
 from headwater.errors import BrokerUnavailable, EventError, HeadwaterError
-from headwater.event import Envelope, Event, Fields
+from headwater.event import Envelope, Event
 from headwater.publish.outgoing import Enabled, Outgoing
 from headwater.publish.receipt import Receipt
 from headwater.publish.said import REALM, About, Said
@@ -22,7 +23,7 @@ from headwater.publish.said import REALM, About, Said
 CHUNK = 100
 """Events of `publish_many` that are encoded while the ones before them are on their way."""
 
-Appends = list[tuple[str, Fields]]
+Appends = list[Append]
 
 
 class Published(msgspec.Struct, frozen=True, gc=False):
@@ -73,7 +74,7 @@ class DirectProducer:
             if self._outgoing.wants_enablement(event.type)
             else ()
         )
-        appends = self._outgoing.entries(envelope, enabled)
+        appends = self._outgoing.appends(envelope, enabled)
         try:
             return _published(envelope, appends, await self._appender.append(appends))
         except BrokerUnavailable as error:
@@ -115,7 +116,7 @@ class DirectProducer:
 
     def _encoded(self, envelope: Envelope, enabled: Iterable[str]) -> Appends | EventError:
         try:
-            return self._outgoing.entries(envelope, enabled)
+            return self._outgoing.appends(envelope, enabled)
         except EventError as error:
             return error
 

@@ -15,9 +15,10 @@ import msgspec
 
 from headwater import clock, failpoints, telemetry
 from headwater.broker import Broker
+from headwater.broker.protocol import Append
 from headwater.database import Connection, Row, load
 from headwater.errors import BrokerRefused, BrokerUnavailable, EventError, HeadwaterError, ServerUnavailable
-from headwater.event import Envelope, Fields
+from headwater.event import Envelope
 from headwater.event.codec import explained
 from headwater.publish.outgoing import Outgoing, gather
 from headwater.publish.refusals import Refusals
@@ -25,7 +26,7 @@ from headwater.publish.refusals import Refusals
 log = telemetry.logger(__name__)
 _LABELS = msgspec.json.Decoder(dict[str, Any])
 
-Appends = list[tuple[str, Fields]]
+Appends = list[Append]
 Answers = list[tuple[str, str | HeadwaterError]]
 """For each stream that was asked the entry's id, or what Redis answered instead."""
 
@@ -78,7 +79,7 @@ class Mover:
         batch = Batch(rows, [], {})
         for row in rows:
             try:
-                found = self._outgoing.entries(self._envelope(row), enabled.get(row["tenant"], ()))
+                found = self._outgoing.appends(self._envelope(row), enabled.get(row["tenant"], ()))
                 batch.appends.append(_without_those_there(found, row["entries"]))
             except (HeadwaterError, msgspec.MsgspecError, ValueError, RecursionError) as error:
                 known = error if isinstance(error, EventError) else explained(error, row["data"].encode())

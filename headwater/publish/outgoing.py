@@ -8,8 +8,10 @@ from typing import Any
 
 import msgspec
 
+from headwater.broker.protocol import Append
 from headwater.database import Database
 from headwater.event import Codec, Envelope, Event, Fields
+from headwater.publish.forms import Forms
 from headwater.topology import Catalogue, Stream
 
 Respell = Callable[[Envelope, Fields, str], Fields]
@@ -35,6 +37,7 @@ class Outgoing:
         self._respell = respell
         self._plans: dict[tuple[str, str, frozenset[str], bool], _Plan] = {}
         self._wanting: dict[str, bool] = {}
+        self._forms = Forms(codec)
 
     def entries(self, envelope: Envelope, enabled: Iterable[str]) -> list[tuple[str, Fields]]:
         """(stream key, fields) for every stream the event goes to now; empty when nobody wants it.
@@ -52,6 +55,23 @@ class Outgoing:
             )
             key = self.catalogue.keys.stream(stream, envelope.tenant, app)
             found.append((key, self._spell(addressed, key, stream)))
+        return found
+
+    def appends(self, envelope: Envelope, enabled: Iterable[str]) -> list[Append]:
+        """The same as `entries`, packed where the event is of the usual kind: at half the cost."""
+        if envelope.historical:
+            return list(self.entries(envelope, enabled))
+        stream, aims = self._plan(envelope.type, envelope.target, frozenset(enabled), False)
+        if not aims:
+            return []
+        own = self._respell is None or stream.spelling == "own"
+        data = self.codec.plain(envelope) if own else None
+        if data is None:
+            return list(self.entries(envelope, enabled))
+        found: list[Append] = []
+        for app, aimed in aims:
+            key = self.catalogue.keys.stream(stream, envelope.tenant, app)
+            found.append((key, self._forms.packed(envelope, data, key, aimed)))
         return found
 
     def _plan(self, event_type: str, target: str, enabled: frozenset[str], historical: bool) -> _Plan:

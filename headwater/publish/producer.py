@@ -45,10 +45,11 @@ class Producer:
     def _columns(self, envelopes: Sequence[Envelope]) -> list[Sequence[object]]:
         rows = []
         for one in envelopes:
-            fields = self._codec.encode(one)
-            head = (one.id, one.type, one.event.schema_version, one.tenant, one.key, one.op, one.version)
-            metadata = msgspec.json.encode(one.metadata).decode()
-            rows.append((*head, one.target, one.correlation, fields[b"data"].decode(), metadata))
+            event = one.event
+            data = self._codec.plain(one) or self._codec.encode(one)[b"data"]
+            head = (one.id, event.type, event.schema_version, one.tenant, event.key, one.op, one.version)
+            metadata = msgspec.json.encode(one.metadata).decode() if one.metadata else "{}"
+            rows.append((*head, one.target, one.correlation, data.decode(), metadata))
         return list(zip(*rows, strict=True))
 
 
