@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from headwater.testing import until
-from tests.system.test_commands import World, world
+import pytest
+
+from headwater.cli.project import find
+from headwater.cli.readings import Sampler
+from headwater.cli.wiring import wired
+from headwater.config import load
+from headwater.errors import BrokerUnavailable
+from headwater.telemetry import Metrics
+from headwater.testing import FaultProxy, until
+from tests.system.test_commands import ROOT, World, world
 
 __all__ = ["world"]
 
@@ -84,3 +92,31 @@ async def test_a_worker_that_was_killed_has_its_name_again_at_once(world: World)
     names = [one.name for one in await world.broker.consumers(key, "crm-consumers")]
     assert names == ["crm-1"]
     assert await world.crm.fetchval("SELECT count(*) FROM headwater.worker_name") == 1
+
+
+async def test_an_age_that_was_told_grows_on_while_redis_is_away(world: World) -> None:
+    await world.run("streams", "apply")
+    key = (await world.run("groups", "lag", "crm", "--json")).json["groups"][0]["stream"]
+    await world.broker.execute("XADD", key, "*", "n", "1")
+
+    def oldest(metrics: Metrics) -> float:
+        where = {"stream": key, "group": "crm-consumers"}
+        found = metrics.registry.get_sample_value("headwater_group_oldest_seconds", where)
+        assert found is not None
+        return found
+
+    async with FaultProxy.before(world.run.environ["HEADWATER_REDIS_URL"]) as proxy:
+        settings = load(ROOT, {**world.run.environ, "HEADWATER_REDIS_URL": proxy.url}, {})
+        async with wired(find(ROOT, prefix=world.prefix), settings) as wiring:
+            sampler = Sampler(wiring, wiring.metrics)
+            await sampler.streams()
+            told = oldest(wiring.metrics)
+            await proxy.refuse()
+
+            async def grown() -> bool:
+                with pytest.raises(BrokerUnavailable):
+                    await sampler.streams()
+                return oldest(wiring.metrics) > told + 0.2
+
+            await until(grown)
+            await proxy.heal()
