@@ -20,6 +20,18 @@ from headwater.telemetry import Metrics
 Check = Callable[[], Awaitable[str | None]]
 """Gives None when all is well, else what is wrong in words."""
 
+
+class Vital:
+    """A check that decides about `/livez`, too: what fails it is mended by a restart, and by nothing else."""
+
+    def __init__(self, check: Check) -> None:
+        self._check = check
+
+    async def __call__(self) -> str | None:
+        """As the check."""
+        return await self._check()
+
+
 log = telemetry.logger(__name__)
 _CHECK_WITHIN = 2.0
 _CHECK_KEPT = 1.0
@@ -74,8 +86,10 @@ class Health:
 
     @policy("open")
     async def alive(self, _: web.Request) -> web.Response:
-        """200 while the event loop turns."""
-        return _health(200, {"status": "pass"})
+        """200 while the event loop turns and no vital check fails; else 503."""
+        vital = [check for check in self._checks.values() if isinstance(check, Vital)]
+        failed = any([(await _result(check))["status"] != "pass" for check in vital])
+        return _health(503 if failed else 200, {"status": "fail" if failed else "pass"})
 
     @policy("open")
     async def ready(self, request: web.Request) -> web.Response:

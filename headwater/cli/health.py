@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 import msgspec
 
 from headwater.admin import KeyRing, admin_application, run_admin
-from headwater.admin.app import Check
+from headwater.admin.app import Check, Vital
 from headwater.broker import provision
 from headwater.cli.databases import missing, places, statuses
 from headwater.cli.readings import Sampler
@@ -52,15 +52,25 @@ def _migrations(wiring: Wiring) -> Check:
 
 
 def worker_checks(workers: Iterable[Worker]) -> dict[str, Check]:
-    """Each worker takes entries."""
+    """Each worker takes entries, and none of its loops got stuck."""
 
     def of(worker: Worker) -> Check:
         async def ready() -> str | None:
-            return None if worker.ready else worker.last_error or "starting, or draining"
+            return worker.trouble or None
 
         return ready
 
-    return {f"worker {worker.consumer.app}": of(worker) for worker in workers}
+    def alive(worker: Worker) -> Check:
+        async def lives() -> str | None:
+            return f"stuck: {worker.wedged}" if worker.wedged else None
+
+        return Vital(lives)
+
+    checks: dict[str, Check] = {}
+    for worker in workers:
+        checks[f"worker {worker.consumer.app}"] = of(worker)
+        checks[f"loops {worker.consumer.app}"] = alive(worker)
+    return checks
 
 
 def relay_checks(relay: Relay) -> dict[str, Check]:

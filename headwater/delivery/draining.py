@@ -5,7 +5,8 @@ the rest away, so that nothing is left pending under its name.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 from headwater import failpoints, telemetry
 from headwater.delivery.shift import Shift
@@ -13,6 +14,8 @@ from headwater.errors import BrokerRefused, BrokerUnavailable
 
 log = telemetry.logger(__name__)
 
+LAST = 2.0
+"""Seconds of a drain that are kept for giving away what could not be finished."""
 Task = asyncio.Task[None]
 Batches = Callable[[], set[Task]]
 """Gives the transactions in flight."""
@@ -23,7 +26,8 @@ async def drain(shift: Shift, reading: Task, others: Sequence[Task], batches: Ba
     failpoints.reached("worker.stopping")
     unblocking = asyncio.create_task(_unblock(shift, reading), name="unblock")
     finishing = {reading, *(task for task in others if task.get_name() != "heartbeat")}
-    await asyncio.wait({*finishing, *batches()}, timeout=shift.post.pace.drain)
+    limit = shift.post.pace.drain
+    await asyncio.wait({*finishing, *batches()}, timeout=max(limit / 2, limit - LAST))
     unblocking.cancel()
     if late := batches():
         # Started by the last read while we waited: they get what is left of a second.
@@ -31,10 +35,20 @@ async def drain(shift: Shift, reading: Task, others: Sequence[Task], batches: Ba
     ending = [reading, *others, *batches()]
     for task in ending:
         task.cancel()
-    await asyncio.gather(*ending, return_exceptions=True)
+    # A statement that hangs takes its cancel only when its server does: nothing waits for that.
+    await asyncio.wait(ending, timeout=LAST / 2)
     failpoints.reached("worker.finished")
-    await _release(shift)
+    await within(LAST, _release(shift))
     failpoints.reached("worker.released")
+
+
+async def within(seconds: float, work: Coroutine[Any, Any, None]) -> None:
+    """Do this if it can be done in time; else leave it behind. Raises what it raises."""
+    task = asyncio.create_task(work)
+    done, _ = await asyncio.wait({task}, timeout=seconds)
+    if done:
+        await task
+    task.cancel()
 
 
 async def _unblock(shift: Shift, reading: Task) -> None:

@@ -9,6 +9,7 @@ import msgspec
 from headwater.delivery.hand import BUDGET
 from headwater.delivery.names import Lease
 from headwater.delivery.outcome import Limits
+from headwater.delivery.pulse import WEDGED_AFTER
 
 
 class Pace(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,6 +26,8 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     min_idle: float = 10.0
     """A delivery untouched for this long is taken from its consumer."""
     heartbeat: float = 3.0
+    wedged: float = WEDGED_AFTER
+    """A loop that is so late has got stuck."""
     drain: float = 25.0
     """Longest time to finish what is in hand after a stop."""
 

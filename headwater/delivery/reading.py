@@ -15,6 +15,7 @@ from headwater.delivery.appetite import brought_by, grown, learn, portion, size_
 from headwater.delivery.applier import Applier
 from headwater.delivery.halving import TablesUnfit
 from headwater.delivery.lane import Lane
+from headwater.delivery.pulse import REDIS
 from headwater.delivery.recovering import Recovery
 from headwater.delivery.shift import TROUBLES, Shift
 from headwater.delivery.work import Delivery
@@ -57,7 +58,10 @@ class Reading:
             try:
                 if shift.look_back:
                     await self._recovery.own_pending()
+                shift.vitals.leave("reading", shift.post.pace.block + shift.post.pace.wedged)
                 self._start(await self._next_entries())
+                shift.vitals.back("reading")
+                shift.vitals.hear(REDIS)
                 shift.broker_ok, tries = True, 0
             except GroupMissing as error:
                 await self._recovery.recreate(error)
@@ -71,6 +75,7 @@ class Reading:
     async def _room(self) -> bool:
         """Wait until entries could be applied at once, and kept; False at a stop."""
         hand, stopping, most = self._shift.hand, self._shift.stopping, self._shift.post.pace.count
+        self._shift.vitals.back("reading")
         while not stopping.is_set():
             hand.eased.clear()
             if self._live.free and self._past.waiting < most and hand.room and not hand.crowded:

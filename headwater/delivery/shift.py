@@ -12,6 +12,7 @@ from headwater.delivery.applier import Applier
 from headwater.delivery.halving import TablesUnfit
 from headwater.delivery.hand import Hand
 from headwater.delivery.pace import Pace
+from headwater.delivery.pulse import POSTGRES, Vitals
 from headwater.delivery.settler import Settler
 from headwater.delivery.work import Delivery
 from headwater.errors import BrokerRefused, BrokerUnavailable, DatabaseUnavailable
@@ -55,6 +56,7 @@ class Shift:
         """Entries given to others at the end."""
         self.taken_over = 0
         """Entries that others took while this process stood still."""
+        self.vitals = Vitals()
         self.entry_size = FIRST_SIZE
         """Bytes of an entry to reckon with."""
         self.metrics: Metrics | None = None
@@ -62,7 +64,8 @@ class Shift:
     @property
     def ready(self) -> bool:
         """Whether entries are being taken: both servers answered at the last try."""
-        return self.broker_ok and self.database_ok and not self.stopping.is_set()
+        there = self.broker_ok and self.database_ok and not self.vitals.trouble
+        return there and not self.stopping.is_set()
 
     def page(self, most: int) -> int:
         """How many entries that come again to take at once: they are in hand beside what is new."""
@@ -91,8 +94,12 @@ class Shift:
                 if not heard:
                     self.look_back = True
                 self.database_ok = True
+                self.vitals.hear(POSTGRES)
+                self.vitals.held_up.pop(applier, None)
             except (DatabaseUnavailable, TablesUnfit) as error:
                 self.database_ok = False
+                if isinstance(error, TablesUnfit):
+                    self.vitals.held_up[applier] = str(error)  # until this very batch gets through
                 tries += 1
                 await self.back_off(error, tries)
                 if self.stopping.is_set():

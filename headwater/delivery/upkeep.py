@@ -26,6 +26,7 @@ async def heartbeat(shift: Shift) -> None:
     while True:
         await asyncio.sleep(post.pace.heartbeat)
         before, beat = beat, clock.monotonic()
+        shift.vitals.leave("heartbeat", post.pace.wedged)
         try:
             if beat - before >= post.pace.min_idle:
                 await _after_a_pause(shift)
@@ -33,6 +34,7 @@ async def heartbeat(shift: Shift) -> None:
             failpoints.reached("worker.heartbeat")
         except (BrokerUnavailable, BrokerRefused) as error:
             log.warning("worker.heartbeat_failed", app=post.app, error=str(error))
+        shift.vitals.leave("heartbeat", post.pace.heartbeat + post.pace.wedged)
 
 
 async def _after_a_pause(shift: Shift) -> None:

@@ -18,10 +18,10 @@ import msgspec
 from headwater import telemetry
 from headwater.broker import Broker, provision
 from headwater.database import Database
-from headwater.delivery import order, quarantine, upkeep
+from headwater.delivery import order, pulse, quarantine, upkeep
 from headwater.delivery.applier import Applier
 from headwater.delivery.consumer import Consumer
-from headwater.delivery.draining import drain
+from headwater.delivery.draining import LAST, drain, within
 from headwater.delivery.hand import Hand
 from headwater.delivery.in_order import InOrder, in_order
 from headwater.delivery.inheriting import Inheritance
@@ -110,6 +110,18 @@ class Worker:
         return self._shift.database_ok
 
     @property
+    def trouble(self) -> str:
+        """Why it is not ready, in words; empty when it is."""
+        if self.ready:
+            return ""
+        return self._shift.vitals.trouble or self.last_error or "starting, or draining"
+
+    @property
+    def wedged(self) -> str:
+        """Loops that got stuck and will not come back by themselves; empty while it lives."""
+        return self._shift.vitals.wedged
+
+    @property
     def last_error(self) -> str:
         """What was last waited for; empty when nothing ever was."""
         return self._shift.last_error
@@ -153,8 +165,8 @@ class Worker:
             stopping.cancel()
             if self._in_order is not None:
                 await self._in_order.close()
-            if self._lease is not None:
-                await self._lease.free()  # what it held was given away: whoever is next finds nothing
+            if self._lease is not None:  # what it held was given away: whoever is next finds nothing
+                await within(LAST, self._lease.free())
             log.info("worker.stopped", app=self.consumer.app, consumer=self.name, **self.statistics())
         for task in (reading, *others):
             if task.done() and not task.cancelled():
@@ -163,12 +175,15 @@ class Worker:
             raise self._reading.defect
 
     def _beside(self) -> list[asyncio.Task[None]]:
+        shift, database = self._shift, self._shift.side.database
         loops = {
             "reclaim": self._recovery.reclaim(),
             "inherit": self._inheritance.run(),
             "heartbeat": upkeep.heartbeat(self._shift),
             "retry": upkeep.retry(self._shift),
             "suspects": quarantine.suspects(self._shift, self._recovery),
+            "redis": pulse.ask(shift, pulse.REDIS, lambda: shift.broker.execute("PING")),
+            "postgres": pulse.ask(shift, pulse.POSTGRES, lambda: database.fetchval("SELECT 1")),
             "letters": upkeep.letters(self._shift),
         }
         if self._lease is not None:
@@ -182,11 +197,13 @@ class Worker:
         shift = self._shift
         await provision.ensure(shift.broker, self.streams, self.group)
         shift.broker_ok = True
+        shift.vitals.hear(pulse.REDIS)
         for applier in self._all:
             await applier.open()
         if self._lease is not None:
             self._call_itself(await self._lease.take())
         shift.database_ok = True
+        shift.vitals.hear(pulse.POSTGRES)
 
     def _call_itself(self, name: str) -> None:
         self._shift.post.name = name
