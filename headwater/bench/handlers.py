@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from headwater.delivery import Consumer
+from headwater.database import Tx
+from headwater.delivery import Consumer, Context
 from headwater.event import Event
 from headwater.publish import Said
 from headwater.testing import controls
@@ -47,6 +48,27 @@ def _said(event: Event, tenant: str, version: int) -> Said:
     return Said(event, tenant, FIRST + version)
 
 
+BATCH = 500
+"""Of the batch handler."""
+_WRITE = """
+INSERT INTO sales
+SELECT * FROM unnest($1::text[], $2::text[]::uuid[], $3::text[], $4::int[])
+"""
+
+
+def batched() -> Consumer:
+    """Writes sales down, many with one statement: what one does whose function takes batches."""
+    consumer = Consumer("till")
+
+    @consumer.on(controls.GoodSold, batch=BATCH)
+    async def write(events: Sequence[controls.GoodSold], tx: Tx, contexts: Sequence[Context]) -> None:
+        pairs = zip(events, contexts, strict=True)
+        rows = [(event.sale_id, context.tenant, event.good_id, event.amount) for event, context in pairs]
+        await tx.execute(_WRITE, *zip(*rows, strict=True))
+
+    return consumer
+
+
 _NEWEST = f"SELECT $1::int / {VERSIONS} - count(*) FROM goods WHERE note LIKE 'version {VERSIONS} %'"
 _EACH = "SELECT $1::int - count(*) FROM sales"
 _GOODS = ("shelf", "shelf-group", "shelf:goods")
@@ -55,5 +77,10 @@ _SALES = ("till", "till-group", "sales")
 WAYS: dict[str, Way] = {
     "upsert": Way(*_GOODS, say=good, wrong=_NEWEST),
     "function": Way(*_SALES, say=sale, wrong=_EACH),
+    "batch": Way(*_SALES, say=sale, wrong=_EACH),
 }
-CONSUMERS: dict[str, Callable[[], Consumer]] = {"upsert": controls.shelf, "function": controls.till}
+CONSUMERS: dict[str, Callable[[], Consumer]] = {
+    "upsert": controls.shelf,
+    "function": controls.till,
+    "batch": batched,
+}
