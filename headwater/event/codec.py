@@ -19,6 +19,7 @@ from headwater.event.base import Operation
 from headwater.event.envelope import Envelope
 from headwater.event.limits import (
     IDENTITY_LIMIT,
+    KEY_LIMIT,
     SIZE_LIMIT,
     TENANT_LIMIT,
     VERSION_LIMIT,
@@ -96,7 +97,7 @@ class Codec:
             text = (
                 f"{envelope.id}{envelope.tenant}{event.key}{envelope.source}{envelope.target}{envelope.time}"
             )
-            small = 2 * (len(data) + len(text)) < SIZE_LIMIT
+            small = 2 * (len(data) + len(text)) < SIZE_LIMIT and len(event.key) <= KEY_LIMIT
             if not small or not text.isascii() or "\x00" in text or _suspicious(data):
                 return None
             self.registry.read(event.type, event.schema_version, data)
@@ -114,6 +115,8 @@ class Codec:
         event = envelope.event
         if envelope.op != event.op:
             raise EventError("malformed", f"{envelope.type!r} means {event.op!r}, not {envelope.op!r}")
+        if len(event.key) > KEY_LIMIT:
+            raise EventError("malformed", f"an event's key has at most {KEY_LIMIT} characters")
         data = fields[b"data"]
         try:
             guard(data, envelope.tenant)

@@ -162,6 +162,7 @@ async def test_a_deletion_of_what_never_was_is_refused(shop: Shop) -> None:
     [
         (GoodChanged(good_id="g", name="x" * 262_145), {}, "oversize"),
         (GoodChanged(good_id="g", name="a\x00b"), {}, "nul"),
+        (GoodChanged(good_id="g" * 513, name="tea"), {}, "malformed"),
         (GoodChanged(good_id="g", name="a\ud83d"), {}, "surrogate"),
         (GoodChanged(good_id="g", name="tea", price=Decimal("NaN")), {}, "not_finite"),
         (GoodChanged(good_id="g", name="tea", price=Decimal("-Infinity")), {}, "not_finite"),

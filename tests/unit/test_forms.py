@@ -17,7 +17,9 @@ from schemas import codec
 from streams import catalogue
 from tests.strategies import events, wrapped
 
-NASTY = st.sampled_from(["", "a", "a\x00", "\ud800", "é", "\x01", '"tenantId"', "x" * 70, "x" * 300_000])
+NASTY = st.sampled_from(
+    ["", "a", "a\x00", "\ud800", "é", "\x01", '"tenantId"', "x" * 70, "x" * 513, "x" * 300_000]
+)
 SHOP = Outgoing(controls.CODEC, controls.CATALOGUE)
 SYSTEM = Outgoing(codec, catalogue)
 APPS = {"crm", "hr", "shelf", "till"}
