@@ -17,7 +17,7 @@ import asyncpg
 
 from headwater import clock, telemetry
 from headwater.broker.client import RELEASED
-from headwater.database import Database, load
+from headwater.database import Database, Tx, load
 from headwater.delivery.halving import TablesUnfit
 from headwater.delivery.process import Process, is_dead, this
 from headwater.errors import DatabaseUnavailable, HeadwaterError, SettingsError
@@ -76,20 +76,20 @@ class Lease:
         return taken
 
     async def _take(self) -> str | None:
-        await self._free_the_dead()
         process = this()
         async with self._database.transaction() as tx:
             await tx.execute(load(__file__, "lock_names"), self.app)
+            await self._free_the_dead(tx)  # behind the lock: one may have been killed while it took its name
             name: str | None = await tx.fetchval(
                 load(__file__, "take_name"), self.app, self.wanted, self._token, self._seconds, *process
             )
         return name
 
-    async def _free_the_dead(self) -> None:
+    async def _free_the_dead(self, tx: Tx) -> None:
         """Do not wait for the lease of a process that died here: its restart takes up its name at once."""
-        for row in await self._database.fetch(load(__file__, "held_names"), self.app):
+        for row in await tx.fetch(load(__file__, "held_names"), self.app):
             if is_dead(Process(row["place"], row["process"])):
-                await self._database.execute(load(__file__, "free_name"), self.app, row["name"], row["token"])
+                await tx.execute(load(__file__, "free_name"), self.app, row["name"], row["token"])
 
     def _refused(self) -> HeadwaterError:
         now = clock.monotonic()
