@@ -81,14 +81,17 @@ class Taken(NamedTuple):
     delivery: Delivery
     failures: int
     tries: int
-    """How often it was taken without an outcome, this time included."""
+    """Tells takers apart; modulo 1000 how often it was taken without an outcome, this time included."""
     ordered: bool
-    until: datetime
-    """It is this taker's until then; also the token that tells takers apart."""
+
+    @property
+    def crashes(self) -> int:
+        """How many takers ended without an outcome."""
+        return self.tries % 1000 - 1
 
     async def check(self, tx: Tx) -> None:
         """Raise Fenced unless it is still this taker's, and stays so until the transaction ends."""
-        if await tx.fetchval(load(__file__, "check_letter"), self.delivery.letter, self.until) is None:
+        if await tx.fetchval(load(__file__, "check_letter"), self.delivery.letter, self.tries) is None:
             raise Fenced(f"dead letter {self.delivery.letter} was taken by another worker")
 
 
@@ -173,16 +176,28 @@ async def discard(database: Database, app: str, ids: Sequence[int], *, note: str
     return sorted(row["id"] for row in rows)
 
 
-async def take(database: Database, app: str, limit: int = 100) -> list[Taken]:
-    """Dead letters to deliver now, taken for a minute: those asked for, the first of each ordered thing."""
-    rows = await database.fetch(load(__file__, "take_letters"), app, limit)
+async def take(database: Database, app: str, *, limit: int = 100, seconds: float = 60.0) -> list[Taken]:
+    """Dead letters to deliver now, taken for so long: those asked for, the first of each ordered thing."""
+    rows = await database.fetch(load(__file__, "take_letters"), app, limit, seconds)
     return [
         Taken(
             Delivery(row["stream"], row["entry"], unpack(row["fields"]), row["id"]),
-            *(row["failures"], row["tries"], row["ordered"], row["taken_until"]),
+            *(row["failures"], row["tries"], row["ordered"]),
         )
         for row in rows
     ]
+
+
+async def keep(database: Database, taken: Sequence[Taken], seconds: float) -> None:
+    """Hold taken letters for so long from now."""
+    ids, tries = [one.delivery.letter for one in taken], [one.tries for one in taken]
+    await database.execute(load(__file__, "keep_letters"), ids, tries, seconds)
+
+
+async def let_go(database: Database, taken: Sequence[Taken]) -> None:
+    """Give back those that are not settled, and count nothing against them."""
+    ids, tries = [one.delivery.letter for one in taken], [one.tries for one in taken]
+    await database.execute(load(__file__, "let_go_letters"), ids, tries)
 
 
 async def settle(database: Database, taken: Taken, outcome: Outcome) -> None:
@@ -194,7 +209,7 @@ async def settle(database: Database, taken: Taken, outcome: Outcome) -> None:
     if not isinstance(outcome, Ack | Hold):
         more = outcome.failures - taken.failures
     told = (state, reason or None, error or None, seconds, more)
-    await database.execute(load(__file__, "settle_letter"), taken.delivery.letter, taken.until, *told)
+    await database.execute(load(__file__, "settle_letter"), taken.delivery.letter, taken.tries, *told)
 
 
 async def blocked(database: Database, app: str, things: Iterable[Thing]) -> list[Thing]:

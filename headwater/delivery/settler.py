@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -81,6 +82,10 @@ class Settler:
         self._gaps: list[Gap] = []
         self._begun: dict[tuple[str, str, str], int] = {}
         self.counts = Counts()
+        self.hurried = asyncio.Event()
+        """Set when `next_letter` is sooner than it was."""
+        self.next_letter = math.inf
+        """When a letter that was seen to wait is due, in monotonic time."""
 
     def measure_with(self, metrics: Metrics) -> None:
         """Feed these from now on."""
@@ -149,6 +154,7 @@ class Settler:
                 log.warning("delivery.parked", **where, reason=one.outcome.reason)
             elif isinstance(one.outcome, RetryAfter):
                 self.counts.retried += 1
+                self._expect(one.outcome.seconds)
             else:
                 self.counts.held += 1
                 log.info("delivery.held", **where)
@@ -195,25 +201,59 @@ class Settler:
         self.counts.acknowledged += len(deliveries)
         return True
 
-    async def settle_letters(self, applier: Applier) -> int:
-        """Take dead letters that are to be replayed through the same path; how many were."""
+    async def settle_letters(self, applier: Applier, *, hold: float = 60.0) -> int:
+        """Take dead letters that are to be delivered now through the same path; how many were.
+
+        `hold`: seconds after which another worker takes them when this one dies.
+        """
         with _own_statements():
             await self._write_gaps()
-            return await self._replay(applier)
-
-    async def _replay(self, applier: Applier) -> int:
-        taken = await letters.take(self._database, applier.consumer.app)
-        for one in taken:
-            try:
-                outcome = await self._letter(applier, one)
-            except Fenced as error:
-                log.info("delivery.letter_lost", letter=one.delivery.letter, error=str(error))
-            else:
-                await letters.settle(self._database, one, outcome)
+            taken = await letters.take(self._database, applier.consumer.app, seconds=hold)
+        if not taken:
+            return 0
+        keeping = asyncio.create_task(self._keep(taken, hold))
+        try:
+            for one in taken:
+                await self._replay(applier, one)
+        except (DatabaseUnavailable, TablesUnfit, asyncio.CancelledError):
+            await self._let_go(taken)
+            raise
+        finally:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
         return len(taken)
 
+    async def _keep(self, taken: Sequence[Taken], hold: float) -> None:
+        while True:
+            await asyncio.sleep(hold / 3)
+            try:
+                await letters.keep(self._database, taken, hold)
+            except (DatabaseUnavailable, asyncpg.PostgresError) as error:
+                log.warning("delivery.letters_not_kept", letters=len(taken), error=str(error))
+
+    async def _let_go(self, taken: Sequence[Taken]) -> None:
+        try:
+            await letters.let_go(self._database, taken)
+        except (DatabaseUnavailable, asyncpg.PostgresError) as error:
+            log.debug("delivery.letters_stand", letters=len(taken), error=str(error))
+
+    async def _replay(self, applier: Applier, taken: Taken) -> None:
+        try:
+            outcome = await self._letter(applier, taken)
+        except Fenced as error:
+            log.info("delivery.letter_lost", letter=taken.delivery.letter, error=str(error))
+            return
+        with _own_statements():
+            await letters.settle(self._database, taken, outcome)
+        if taken.ordered and isinstance(outcome, RetryAfter):
+            self._expect(outcome.seconds)
+
+    def _expect(self, seconds: float) -> None:
+        self.next_letter = min(self.next_letter, clock.monotonic() + seconds)
+        self.hurried.set()
+
     async def _letter(self, applier: Applier, taken: Taken) -> Outcome:
-        park = quarantine(taken.tries - 1, applier.limits)
+        park = quarantine(taken.crashes, applier.limits)
         if park is not None:
             return park
         found = sort_out([taken.delivery], applier.consumer, self._codec)

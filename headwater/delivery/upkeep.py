@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 from headwater import clock, failpoints, telemetry
 from headwater.delivery.halving import TablesUnfit
@@ -10,7 +11,7 @@ from headwater.delivery.hand import Due
 from headwater.delivery.shift import Shift
 from headwater.delivery.work import Delivery
 from headwater.errors import BrokerRefused, BrokerUnavailable, DatabaseUnavailable
-from headwater.patience import backoff, either, pause
+from headwater.patience import backoff, either
 
 log = telemetry.logger(__name__)
 RETRIES = 100
@@ -90,12 +91,20 @@ async def _embodied(shift: Shift, stream: str, ids: list[str]) -> list[Delivery]
 
 async def letters(shift: Shift) -> None:
     """Replay the dead letters that somebody asked for, and those whose turn has come."""
-    wait = CALM
-    while not await pause(shift.stopping, wait):
+    settler, wait = shift.settler, CALM
+    while not shift.stopping.is_set():
+        settler.hurried.clear()
+        await either(settler.hurried, shift.stopping, min(wait, settler.next_letter - clock.monotonic()))
+        if settler.hurried.is_set() or shift.stopping.is_set():
+            continue
         try:
+            settler.next_letter = math.inf
             replayed = 0
-            while (found := await shift.settler.settle_letters(shift.side)) and not shift.stopping.is_set():
+            hold = shift.post.pace.min_idle
+            while found := await settler.settle_letters(shift.side, hold=hold):
                 replayed += found  # what it held back may be due now
+                if shift.stopping.is_set():
+                    return
             wait = EAGER if replayed else min(CALM, wait * 2)
             shift.database_ok = True
         except (DatabaseUnavailable, TablesUnfit) as error:

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, ClassVar, NamedTuple, cast
 from urllib.parse import urlsplit
 
 import click
@@ -33,7 +33,8 @@ from headwater.database import Database, connect
 from headwater.database.attach import Attached, attach
 from headwater.database.migrate import APP, SOURCE, migrate
 from headwater.delivery import Worker
-from headwater.publish import Outgoing, Producer, Relay
+from headwater.event import Codec, Event, Operation, Registry, Subject
+from headwater.publish import Outgoing, Producer, Relay, Said
 from headwater.replay import History
 from headwater.replay.jobs import State
 from headwater.telemetry import Metrics
@@ -53,7 +54,7 @@ NO_APPLICATIONS = "SELECT ''::text AS tenant, ''::text AS app WHERE $1::text[] I
 VARIABLES = {"TENANT": TENANT, "JOB": str(uuid.uuid4()), "KEY": "hwk_x", "ADMIN": "http://127.0.0.1:8088"}
 FOREIGN_NAMES = {"HEADWATER_TEST_REDIS_URL", "HEADWATER_TEST_POSTGRES_URL"}
 COLUMNS = {"headwater_version", "headwater_xid"}
-RUN = {"README.md", "docs/backfill.md", "docs/freshness.md", "docs/testing.md"}
+RUN = {"README.md", "docs/backfill.md", "docs/consumers.md", "docs/freshness.md", "docs/testing.md"}
 """Pages with python examples; a test below runs each."""
 
 
@@ -220,6 +221,74 @@ async def test_the_test_of_a_handler_passes_and_so_does_its_fixture(servers: Run
 
     await script["test_an_order_is_counted_once_whatever_breaks"](servers)
     assert script["servers"].name == "servers"
+
+
+class InvoicePaid(Event, frozen=True, kw_only=True):
+    """Some of an invoice was paid."""
+
+    type: ClassVar[str] = "invoice.paid"
+    subject: ClassVar[Subject] = Subject("payments", state=False)
+    operation: ClassVar[Operation] = "x"
+
+    invoice_id: str
+    amount: int = 0
+    text: str = ""
+
+    @property
+    def key(self) -> str:
+        return self.invoice_id
+
+
+class InvoiceNoted(InvoicePaid, frozen=True, kw_only=True):
+    """Somebody wrote a note on an invoice."""
+
+    type: ClassVar[str] = "invoice.noted"
+    subject: ClassVar[Subject] = Subject("notes", state=False)
+
+
+async def test_the_handlers_of_the_page_take_what_they_accept_and_hold_what_waits(
+    servers: RunningServers,
+) -> None:
+    script, tenant = Script(InvoicePaid=InvoicePaid, InvoiceNoted=InvoiceNoted), str(uuid.uuid4())
+    for block in blocks("python", "docs/consumers.md"):
+        await script.run(block)
+    found = [InvoicePaid(invoice_id=name, amount=n) for name, n in (("a", 5), ("b", 0), ("c", 7))]
+    found += [InvoiceNoted(invoice_id=name, text=text) for name, text in (("a", ""), ("a", "x"), ("b", "y"))]
+    invoices = Codec(Registry([InvoicePaid, InvoiceNoted]))
+    catalogue = Catalogue(
+        [Stream(name="invoices", events=(InvoicePaid, InvoiceNoted))],
+        [Group(app="books", name="books-consumers", streams=("invoices",))],
+        prefix=f"t{uuid.uuid4().hex}:",
+    )
+    broker = Broker(servers.redis_url)
+    (key,) = catalogue.keys_of("books")
+    said = [Said(event, tenant, operation_id=str(n)).envelope("test") for n, event in enumerate(found)]
+    await broker.append([(key, invoices.encode(one)) for one in said])
+    async with servers.fresh_database() as url:
+        await migrate(url, [APP])
+        await execute(url, "CREATE TABLE payments (tenant text, invoice text, amount int)")
+        await execute(url, "CREATE TABLE notes (tenant text, invoice text, note text)")
+        sink = await Database.open(url)
+        worker = Worker(script["books"], broker, sink, invoices, catalogue, name="w1")
+        task = asyncio.create_task(worker.run())
+
+        async def settled() -> bool:
+            letters = await sink.fetch("SELECT type, state FROM headwater.dead_letter ORDER BY id")
+            return [tuple(row) for row in letters] == [
+                ("invoice.paid", "parked"),
+                ("invoice.noted", "parked"),
+                ("invoice.noted", "held"),
+            ]
+
+        await until(settled)
+        paid = await sink.fetch("SELECT invoice, amount FROM payments ORDER BY invoice")
+        noted = await sink.fetch("SELECT invoice, note FROM notes")
+        assert [tuple(row) for row in (*paid, *noted)] == [("a", 5), ("c", 7), ("b", "y")]
+        worker.stop()
+        await task
+        await sink.close()
+    await broker.execute("DEL", key)
+    await broker.close()
 
 
 async def test_the_backfill_of_the_page_is_the_one_of_the_project(servers: RunningServers) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from headwater.delivery import letters as dead_letters
 from headwater.delivery.letters import Filter, Letter
 from headwater.testing import until
@@ -186,3 +188,32 @@ async def test_they_outlive_the_stream_they_came_from(shop: Shop) -> None:
         return (await the(shop, letter)).failures == 2
 
     await until(taken)
+
+
+async def test_one_that_can_not_be_tried_for_want_of_a_table_is_not_taken_for_a_killer_of_workers(
+    shop: Shop,
+) -> None:
+    (letter,) = await parked(shop, "a")
+    await shop.sink.execute("ALTER TABLE sales RENAME TO sold")
+    await shop.sink.execute("UPDATE headwater.dead_letter SET fields = $1", await plain(shop))
+    await dead_letters.replay(shop.sink, "shelf", [letter])
+    worker = shop.start(shop.worker())
+    await until(lambda: "sales" in worker.last_error)
+
+    async def tried_often() -> bool:
+        tries = await shop.sink.fetchval("SELECT tries FROM headwater.dead_letter")
+        return int(tries) >= 4 * 1000
+
+    await until(tried_often, within=20)
+    assert (await the(shop, letter)).state == "replaying"
+    await shop.sink.execute("ALTER TABLE sold RENAME TO sales")
+
+    async def replayed() -> bool:
+        return (await the(shop, letter)).state == "replayed"
+
+    await until(replayed)
+
+
+async def plain(shop: Shop) -> bytes:
+    """The fields of a sale that is fine, as they are kept."""
+    return msgspec.msgpack.encode(list(sale(shop, "fine").items()))

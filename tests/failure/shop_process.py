@@ -11,7 +11,7 @@ import signal
 import sys
 from typing import Any
 
-from headwater import failpoints
+from headwater import clock, failpoints
 from headwater.broker import Broker
 from headwater.database import Database, Tx
 from headwater.delivery import Consumer, Context, Limits, Pace, Worker
@@ -21,13 +21,20 @@ from headwater.testing import controls
 
 ATTEMPTS = int(os.environ.get("SHOP_ATTEMPTS", "3"))
 PACE = Pace(
-    block=0.2, min_idle=1.0, heartbeat=0.3, drain=5.0, hand=int(os.environ.get("SHOP_HAND", "67108864"))
+    block=0.2,
+    min_idle=1.0,
+    heartbeat=0.3,
+    drain=5.0,
+    hand=int(os.environ.get("SHOP_HAND", "67108864")),
+    count=int(os.environ.get("SHOP_COUNT", "1000")),
 )
 
 
 def consumer() -> Consumer:
     """The shop's, or one that a certain sale is the death of."""
     deadly = os.environ.get("SHOP_DEADLY")
+    if os.environ.get("SHOP_ORDERED"):
+        return in_order()
     if not deadly:
         return controls.shelf()
     found = Consumer("shelf")
@@ -37,6 +44,25 @@ def consumer() -> Consumer:
         if event.sale_id == deadly:
             os.kill(os.getpid(), signal.SIGKILL)
         await tx.execute("INSERT INTO sales VALUES ($1, $2, 'g', 1)", event.sale_id, context.tenant)
+
+    return found
+
+
+def in_order() -> Consumer:
+    """Writes each thing's sales down in order, slowly; some fail at times; marks what comes out of turn."""
+    found = Consumer("shelf")
+
+    @found.on(controls.GoodSold, ordered=True)
+    async def on_good_sold(event: controls.GoodSold, tx: Tx, context: Context) -> None:
+        written = await tx.fetchval("SELECT count(*) FROM sales WHERE good_id = $1", event.sale_id)
+        turn = "" if written == event.amount else "wrong-"
+        name = f"{turn}{event.sale_id}-{event.amount}"
+        await tx.execute("SELECT pg_sleep(0.004)")
+        if event.amount % 10 == 3 and clock.now().second % 2:
+            raise RuntimeError("not in an odd second")
+        await tx.execute(
+            "INSERT INTO sales VALUES ($1, $2, $3, $4)", name, context.tenant, event.sale_id, event.amount
+        )
 
     return found
 

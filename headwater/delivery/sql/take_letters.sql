@@ -1,5 +1,5 @@
 -- Take dead letters that are to be delivered now: on demand, or the first of an ordered thing. Another worker gets them when this one dies.
--- $1 app, $2 at most -> (id, stream, entry, fields, failures, tries, ordered, taken_until) in the order they came
+-- $1 app, $2 at most, $3 seconds -> (id, stream, entry, fields, failures, tries, ordered) in the order they came
 WITH due AS (
     SELECT id FROM headwater.dead_letter AS d
      WHERE app = $1 AND state IN ('replaying', 'waiting', 'held') AND fields IS NOT NULL
@@ -12,8 +12,8 @@ WITH due AS (
      ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED
 ), taken AS (
     UPDATE headwater.dead_letter AS d
-       SET state = 'replaying', taken_until = clock_timestamp() + interval '60 seconds', tries = d.tries + 1
+       SET state = 'replaying', taken_until = clock_timestamp() + $3::float8 * interval '1 second', tries = d.tries + 1
       FROM due WHERE d.id = due.id
-    RETURNING d.id, d.stream, d.entry, d.fields, d.failures, d.tries, d.ordered, d.taken_until
+    RETURNING d.id, d.stream, d.entry, d.fields, d.failures, d.tries, d.ordered
 )
 SELECT * FROM taken ORDER BY id
