@@ -18,14 +18,16 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from random import Random
+from typing import NamedTuple
 
-import asyncpg
 import msgspec
 
 from headwater.broker import Broker, provision
-from headwater.database import Database
+from headwater.database import Database, Tx
 from headwater.database.migrate import APP, SOURCE, migrate
 from headwater.delivery import Pace
+from headwater.errors import DatabaseUnavailable
+from headwater.event import Event
 from headwater.publish import Producer
 from headwater.testing import RunningServers, controls, until
 from headwater.topology import Catalogue
@@ -101,6 +103,39 @@ class Child:
             self.process.stdin.close()
 
 
+class Answer(NamedTuple):
+    """True whatever it says: it was given."""
+
+    committed: bool
+
+
+class Saying:
+    """One transaction that says things of one tenant."""
+
+    def __init__(self, producer: Producer, tx: Tx, tenant: str, number: int) -> None:
+        self._producer = producer
+        self._tx = tx
+        self.tenant = tenant
+        self.number = number
+
+    async def put(self, key: str) -> str:
+        """A good is called like this now."""
+        text = text_of(self.tenant, key, self.number)
+        await self._state(controls.GoodChanged(good_id=key, name=text))
+        return text
+
+    async def remove(self, key: str) -> None:
+        await self._state(controls.GoodRemoved(good_id=key))
+
+    async def sell(self, sale: str, amount: int = 1, behave: str = "") -> None:
+        event = controls.GoodSold(sale_id=sale, good_id="counter", amount=amount, behave=behave)
+        await self._producer.publish(self._tx, event, tenant=self.tenant, operation_id=sale)
+
+    async def _state(self, event: Event) -> None:
+        version = await self._tx.fetchval("SELECT headwater.next_version()")
+        await self._producer.publish(self._tx, event, tenant=self.tenant, version=version)
+
+
 class World:
     """Made by `world`."""
 
@@ -117,6 +152,8 @@ class World:
         self.environment: dict[str, str] = {}
         self.logs = Path()
         self._producer = Producer(controls.CODEC, source="shop")
+        self.unknown = 0
+        """Transactions whose commit was not answered."""
         self._said = 0
         self._children: list[Child] = []
         self._echoes = [Echo(chance, broker, key) for key in catalogue.keys_of(APP_NAME)]
@@ -134,43 +171,43 @@ class World:
     async def say(self, *, bad: str = "") -> None:
         """One chunk; with `bad` also a sale that the handler fails as this says, for every tenant."""
         self._said += 1
-        number = self._said
         for tenant in self.tenants:
+            await self._say(tenant, self._said, bad)
+
+    async def _say(self, tenant: str, number: int, bad: str) -> None:
+        """One transaction; true is what it said once it is known to be committed."""
+        said = Truth()
+        try:
             async with self.source.transaction() as tx:
-                for hot in range(HOT):
-                    await self._put(tx, tenant, key_of(hot), number)
-                once, gone = key_of(1000 + number), key_of(500_000 + number)
-                await self._put(tx, tenant, once, number)
-                await self._put(tx, tenant, gone, number)
-                await self._remove(tx, tenant, gone)
-                for sale in range(3):
-                    await self._sell(tx, tenant, f"s{number}-{sale}", amount=1 + sale)
-                if bad:
-                    await self._sell(tx, tenant, f"bad{number}", behave=bad)
+                await self._chunk(Saying(self._producer, tx, tenant, number), said, bad)
+        except DatabaseUnavailable:
+            if not (await until(lambda: self._answered(tenant, number), within=60.0)).committed:
+                return
+        self.truth.goods |= said.goods
+        self.truth.sales |= said.sales
+        self.truth.sold += said.sold
+        self.truth.bad |= said.bad
 
-    async def _put(self, tx: asyncpg.Connection, tenant: str, key: str, number: int) -> None:
-        text = text_of(tenant, key, number)
-        await self._publish(tx, tenant, controls.GoodChanged(good_id=key, name=text))
-        self.truth.goods[tenant, key] = text
+    async def _answered(self, tenant: str, number: int) -> Answer:
+        """Whether a transaction whose commit was not answered is committed, asked when the source is back."""
+        query = "SELECT EXISTS (SELECT FROM headwater.outbox WHERE tenant = $1 AND key = $2)"
+        answer = Answer(await self.source.fetchval(query, tenant, f"s{number}-0"))
+        self.unknown += 1
+        return answer
 
-    async def _remove(self, tx: asyncpg.Connection, tenant: str, key: str) -> None:
-        await self._publish(tx, tenant, controls.GoodRemoved(good_id=key))
-        self.truth.goods[tenant, key] = None
-
-    async def _publish(self, tx: asyncpg.Connection, tenant: str, event: controls.Event) -> None:
-        version = await tx.fetchval("SELECT headwater.next_version()")
-        await self._producer.publish(tx, event, tenant=tenant, version=version)
-
-    async def _sell(
-        self, tx: asyncpg.Connection, tenant: str, sale: str, amount: int = 1, behave: str = ""
-    ) -> None:
-        event = controls.GoodSold(sale_id=sale, good_id="counter", amount=amount, behave=behave)
-        await self._producer.publish(tx, event, tenant=tenant, operation_id=sale)
-        if behave:
-            self.truth.bad.add((tenant, sale))
-        else:
-            self.truth.sales.add((tenant, sale))
-            self.truth.sold[tenant, "counter"] += amount
+    async def _chunk(self, saying: Saying, said: Truth, bad: str) -> None:
+        number, once, gone = saying.number, key_of(1000 + saying.number), key_of(500_000 + saying.number)
+        for key in (*map(key_of, range(HOT)), once, gone):
+            said.goods[saying.tenant, key] = await saying.put(key)
+        await saying.remove(gone)
+        said.goods[saying.tenant, gone] = None
+        for sale in range(3):
+            await saying.sell(f"s{number}-{sale}", amount=1 + sale)
+            said.sales.add((saying.tenant, f"s{number}-{sale}"))
+            said.sold[saying.tenant, "counter"] += 1 + sale
+        if bad:
+            await saying.sell(f"bad{number}", behave=bad)
+            said.bad.add((saying.tenant, f"bad{number}"))
 
     async def echo(self) -> None:
         """Append late copies of entries seen so far."""
@@ -210,7 +247,7 @@ class World:
 
     # --- processes -------------------------------------------------------------------------------------
 
-    async def child(self, role: str) -> Child:
+    async def child(self, role: str, **environment: str) -> Child:
         """A process that waits for its `go`."""
         name = f"{role}-{len(self._children)}"
         log = self.logs / f"{name}.log"
@@ -220,7 +257,7 @@ class World:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=out,
                 stderr=out,
-                env={**os.environ, **self.environment},
+                env={**os.environ, **self.environment, **environment},
                 cwd=CHILD.parents[2],
             )
         found = Child(process, name, log)

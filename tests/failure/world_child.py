@@ -10,17 +10,19 @@ import asyncio
 import os
 import signal
 import sys
+import time
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
-from headwater import failpoints
+from headwater import clock, failpoints
 from headwater.broker import Broker
 from headwater.config import DatabaseSettings
 from headwater.database import Database, Tx
 from headwater.delivery import Consumer, Context, Limits, Pace, Worker
-from headwater.errors import Reject
+from headwater.errors import DatabaseUnavailable, Reject
 from headwater.publish import Outgoing, Relay
 from headwater.testing import controls
 
@@ -35,6 +37,7 @@ class Tempo(msgspec.Struct, frozen=True, kw_only=True):
     idle_in_transaction: float = 60.0
     timeout: float = 5.0
     """Of Redis."""
+    attempts: int = 2
 
 
 def consumer() -> Consumer:
@@ -62,6 +65,25 @@ def consumer() -> Consumer:
     return shelf
 
 
+async def opened(url: str, limits: DatabaseSettings) -> Database:
+    """The sink, however long it is away."""
+    while True:
+        try:
+            return await Database.open(url, limits=limits)
+        except DatabaseUnavailable:
+            await asyncio.sleep(0.1)
+
+
+def step_clock() -> None:
+    """Let this process believe that it is another hour, when the environment says so."""
+    seconds = float(os.environ.get("WORLD_CLOCK", "0"))
+    now, of_day, in_ns = clock.now, time.time, time.time_ns
+    if seconds:
+        clock.now = lambda: now() + timedelta(seconds=seconds)
+        time.time = lambda: of_day() + seconds
+        time.time_ns = lambda: in_ns() + int(seconds * 1e9)
+
+
 async def build(role: str, name: str) -> tuple[Any, dict[str, float]]:
     """What to run, and how."""
     tempo = msgspec.json.decode(os.environ["WORLD_TEMPO"], type=Tempo)
@@ -74,8 +96,12 @@ async def build(role: str, name: str) -> tuple[Any, dict[str, float]]:
             "lease": tempo.lease,
         }
     limits = DatabaseSettings(idle_in_transaction=tempo.idle_in_transaction)
-    sink = await Database.open(os.environ["WORLD_SINK"], limits=limits)
-    manner: Any = {"name": name, "pace": tempo.pace, "limits": Limits(attempts=2, first=0.05, longest=0.2)}
+    sink = await opened(os.environ["WORLD_SINK"], limits)
+    manner: Any = {
+        "name": name,
+        "pace": tempo.pace,
+        "limits": Limits(attempts=tempo.attempts, first=0.05, longest=0.2),
+    }
     return Worker(consumer(), broker, sink, controls.CODEC, catalogue, **manner), {}
 
 
@@ -107,4 +133,5 @@ if __name__ == "__main__":
     if not first.startswith("go"):
         sys.exit(0)
     failpoints.arm(first.removeprefix("go").strip())
+    step_clock()
     asyncio.run(main(sys.argv[1], sys.argv[2]))
