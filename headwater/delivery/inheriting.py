@@ -33,7 +33,7 @@ class Inheritance:
     async def run(self) -> None:
         """Look now and then, until a stop."""
         shift = self._shift
-        while not await pause(shift.stopping, shift.post.pace.min_idle * random.uniform(1.0, 1.5)):  # noqa: S311
+        while not await pause(shift.stopping, shift.post.pace.min_idle * random.uniform(1.5, 2.5)):  # noqa: S311
             try:
                 await self.look()
             except TROUBLES as error:
