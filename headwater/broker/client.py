@@ -20,7 +20,16 @@ from redis.backoff import NoBackoff
 
 from headwater.broker.entry import ClaimedPage, ConsumerState, Entry, GroupState, Portion, StreamState
 from headwater.broker.features import Features, probe
-from headwater.broker.protocol import Append, Command, arrived, entries, pack, pack_appends, refused
+from headwater.broker.protocol import (
+    Append,
+    Command,
+    arrived,
+    entries,
+    pack,
+    pack_acknowledge,
+    pack_appends,
+    refused,
+)
 from headwater.errors import BrokerUnavailable, GroupMissing, HeadwaterError
 
 _LOST = (raised.ConnectionError, raised.TimeoutError, OSError, asyncio.IncompleteReadError)
@@ -120,11 +129,7 @@ class Broker:
 
     async def pipeline(self, commands: Sequence[Command]) -> list[Any]:
         """Replies in order; the first error reply is raised after all were read."""
-        replies = await self.ask(commands)
-        for reply in replies:
-            if isinstance(reply, HeadwaterError):
-                raise reply
-        return replies
+        return _raise_first(await self.ask(commands))
 
     async def ask(self, commands: Sequence[Command]) -> list[Any]:
         """Replies in order; an error reply stands in its place. Raises BrokerUnavailable."""
@@ -271,9 +276,9 @@ class Broker:
 
     async def acknowledge(self, group: str, ids: Mapping[str, Sequence[str]]) -> None:
         """Take entries off the group's pending list. Idempotent."""
-        commands: list[Command] = [("XACK", stream, group, *some) for stream, some in ids.items() if some]
-        if commands:
-            await self.pipeline(commands)
+        packed = [pack_acknowledge(stream, group, some) for stream, some in ids.items() if some]
+        if packed:
+            _raise_first(await self._send(b"".join(packed), len(packed)))
 
     async def create_group(self, stream: str, group: str, *, start: str = "0") -> bool:
         """Create stream and group where missing; True when the group is new."""
@@ -330,6 +335,13 @@ class Broker:
         if "valkey_version" in found:
             return f"valkey {found['valkey_version']}"
         return f"redis {found.get('redis_version', 'unknown')}"
+
+
+def _raise_first(replies: list[Any]) -> list[Any]:
+    for reply in replies:
+        if isinstance(reply, HeadwaterError):
+            raise reply
+    return replies
 
 
 async def _reply(connection: Any, timeout: float | None = None) -> Any:

@@ -17,7 +17,7 @@ class EntryId(NamedTuple):
     def parse(cls, text: str | bytes) -> EntryId:
         """From `ms-seq`; a bare `ms` means sequence 0. Raises ValueError."""
         head, _, tail = (text.decode() if isinstance(text, bytes) else text).partition("-")
-        return cls(int(head), int(tail or 0))
+        return tuple.__new__(cls, (int(head), int(tail or 0)))  # the hot path: half its constructor's time
 
     def __str__(self) -> str:
         return f"{self.milliseconds}-{self.sequence}"

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from headwater.broker import Entry
 from headwater.delivery.appetite import size_of
-from headwater.delivery.work import Delivery
+from headwater.delivery.work import Delivery, delivered
 from headwater.event import Fields
 
 MOST_WAITING = 10_000
@@ -69,12 +69,14 @@ class Hand:
     def take(self, entries: Iterable[Entry]) -> list[Delivery]:
         """Take what is not in hand yet, so that an entry read twice runs once."""
         taken = []
+        last, held = "", dict[str, int]()
         for stream, identity, fields in entries:
-            held = self._held.setdefault(stream, {})
+            if stream != last:
+                last, held = stream, self._held.setdefault(stream, {})
             if identity not in held and fields is not None:
                 held[identity] = size = size_of(fields)
                 self.size += size
-                taken.append(Delivery(stream, identity, fields))
+                taken.append(delivered((stream, identity, fields, 0)))
         return taken
 
     def drop(self, deliveries: Iterable[Delivery]) -> None:

@@ -119,7 +119,7 @@ class Settler:
             return
         named = {Ack: "applied", Park: "parked", RetryAfter: "retried", Hold: "held"}
         counts = Counter(
-            (one.delivery.stream, one.envelope.type, named[type(outcome)])
+            (one.delivery.stream, one.envelope.event.type, named[type(outcome)])
             for one, outcome in zip(found.work, outcomes, strict=True)
         )
         counts.update((one.stream, "", "skipped") for one in found.skipped)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from headwater.delivery.consumer import Consumer, Function
@@ -21,11 +22,19 @@ class Delivery(NamedTuple):
     """The dead letter's id; 0 for entries of a stream."""
 
 
+delivered = partial(tuple.__new__, Delivery)
+"""A Delivery of all its parts, in half the time of the constructor."""
+
+
 class Work(NamedTuple):
     """A delivery that was read and concerns this application."""
 
     delivery: Delivery
     envelope: Envelope
+
+
+_work = partial(tuple.__new__, Work)
+"""The same for Work."""
 
 
 class Sorted(NamedTuple):
@@ -41,6 +50,8 @@ def sort_out(deliveries: Iterable[Delivery], consumer: Consumer, codec: Codec) -
     found = Sorted([], [], [])
     names = [name.encode() for name in consumer.names]
     ours = frozenset((b"*", *names))
+    plainly = frozenset(("*", *consumer.names))
+    steps_of = consumer.steps_of
     for delivery in deliveries:
         # Most entries are plainly ours: one look then spares the reading of their headers.
         if delivery.fields.get(b"target") not in ours and not any(
@@ -53,17 +64,13 @@ def sort_out(deliveries: Iterable[Delivery], consumer: Consumer, codec: Codec) -
         except EventError as error:
             found.unreadable.append((delivery, error))
             continue
-        if consumer.steps_of(envelope.type) and _is_for(envelope, consumer):
-            found.work.append(Work(delivery, envelope))
+        if steps_of(envelope.event.type) and (
+            envelope.target in plainly or not consumer.names.isdisjoint(envelope.target.split(","))
+        ):
+            found.work.append(_work((delivery, envelope)))
         else:
             found.skipped.append(delivery)
     return found
-
-
-def _is_for(envelope: Envelope, consumer: Consumer) -> bool:
-    if envelope.target == "*" or envelope.target in consumer.names:
-        return True
-    return not consumer.names.isdisjoint(envelope.target.split(","))
 
 
 def for_upsert(batch: Sequence[Work]) -> list[Envelope]:
@@ -93,7 +100,8 @@ def for_function(batch: Sequence[Work], step: Function) -> list[Work]:
 def by_step(work: Iterable[Work], consumer: Consumer) -> dict[int, list[Work]]:
     """Work for each step, in the order the steps were declared: one table order for every worker."""
     found: dict[int, list[Work]] = {}
+    steps_of = consumer.steps_of
     for one in work:
-        for place in consumer.steps_of(one.envelope.type):
+        for place in steps_of(one.envelope.event.type):
             found.setdefault(place, []).append(one)
     return dict(sorted(found.items()))

@@ -34,6 +34,13 @@ def test_an_entry_without_fields_is_never_taken() -> None:
     assert len(hand) == 0
 
 
+def test_what_is_taken_is_a_whole_delivery() -> None:
+    (taken,) = Hand().take([entry(1)])
+
+    assert type(taken) is Delivery
+    assert taken == Delivery("s", "1-0", FIELDS)
+
+
 def test_what_was_dropped_may_come_again() -> None:
     hand = Hand()
     taken = hand.take([entry(1)])
