@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
+from headwater import telemetry
 from headwater.config import DatabaseSettings
 from headwater.errors import DatabaseUnavailable
 
@@ -25,6 +26,7 @@ else:
 Tx = Connection
 """A connection inside a transaction: what handlers and producers write through."""
 
+log = telemetry.logger(__name__)
 _GONE = (
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
@@ -120,7 +122,16 @@ class Database:
                 raise DatabaseUnavailable(f"Postgres went away ({type(error).__name__}: {error})") from error
             raise
         finally:
-            await asyncio.shield(self._pool.release(connection))
+            await asyncio.shield(self._give_back(connection))
+
+    async def _give_back(self, connection: Connection) -> None:
+        # What was done is done: a connection that ends on its way back fails nobody; the pool makes another.
+        try:
+            await self._pool.release(connection)  # type: ignore[arg-type]
+        except Exception as error:
+            if not is_unavailable(error):
+                raise
+            log.debug("database.ended_when_given_back", error=str(error))
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[Tx]:

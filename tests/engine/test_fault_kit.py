@@ -256,3 +256,14 @@ async def test_a_proxy_that_refuses_is_a_server_that_is_down(sink: Sink, redis: 
     await redis.push("b")
 
     assert (await sink.kept(), await redis.kept()) == (["b"], [b"b"])
+
+
+async def test_a_connection_that_ends_on_its_way_back_to_the_pool_fails_nobody(sink: Sink) -> None:
+    fault = sink.proxy.cut_before("SELECT", containing=b"pg_advisory_unlock_all", times=2)
+
+    assert await sink.database.fetchval("SELECT 7") == 7
+    await sink.sell("a")
+
+    assert fault.bitten == 2
+    assert await sink.kept() == ["a"]
+    await sink.sell("b")

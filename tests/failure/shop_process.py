@@ -1,4 +1,4 @@
-"""One process of the shop: `python shop_process.py relay|worker|runner NAME`; the environment names servers.
+"""One process of the shop: `python shop_process.py relay|worker|runner|till NAME`.
 
 It runs until it is stopped or killed, or until its owner is gone: then its standard input ends.
 """
@@ -9,13 +9,14 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 from headwater import clock, failpoints
 from headwater.broker import Broker
 from headwater.database import Database, Tx
 from headwater.delivery import Consumer, Context, Limits, Pace, Worker
-from headwater.publish import Outgoing, Relay
+from headwater.publish import DirectProducer, Outgoing, Relay, Said
 from headwater.replay import Runner, Ways
 from headwater.testing import controls
 
@@ -67,10 +68,33 @@ def in_order() -> Consumer:
     return found
 
 
+class Till:
+    """Says five sales without an outbox, the same ones at every start, and ends."""
+
+    def __init__(self, outgoing: Outgoing, broker: Broker, tenant: str) -> None:
+        self._producer = DirectProducer(outgoing, broker, enabled=_nobody, source="till")
+        self._tenant = tenant
+
+    def stop(self) -> None:
+        """It ends by itself."""
+
+    async def run(self) -> None:
+        sales = [controls.GoodSold(sale_id=f"s{number}", good_id="g", amount=1) for number in range(5)]
+        said = [Said(sale, self._tenant, operation_id=sale.sale_id) for sale in sales]
+        outcomes = await self._producer.publish_many(said)
+        assert all(one.outcome == "ok" for one in outcomes)
+
+
+async def _nobody(tenants: Iterable[str]) -> dict[str, set[str]]:
+    return {tenant: set() for tenant in tenants}
+
+
 async def build(role: str, name: str) -> Any:
     broker = Broker(os.environ["SHOP_REDIS"])
     catalogue = controls.CATALOGUE.with_prefix(os.environ["SHOP_PREFIX"])
     outgoing = Outgoing(controls.CODEC, catalogue)
+    if role == "till":
+        return Till(outgoing, broker, tenant=name)
     if role == "relay":
         return Relay(os.environ["SHOP_SOURCE"], broker, outgoing, controls.ENABLEMENT)
     sink = await Database.open(os.environ["SHOP_SINK"])

@@ -149,6 +149,22 @@ async def test_an_event_that_ends_every_worker_is_parked_soon_and_takes_no_other
     assert await shop.sink.fetchval("SELECT count(*) FROM headwater.failure") == 0
 
 
+async def test_what_a_direct_producer_said_before_it_died_is_applied_once_when_it_is_said_again(
+    shop: Shop, children: Children
+) -> None:
+    await provision.apply(shop.broker, shop.catalogue)
+    await children.die_at("till", "producer.sent", name=shop.tenant)
+    assert len(await shop.broker.range(shop.key("sales"))) == 5
+
+    again = await children.start("till", name=shop.tenant)
+    assert await again.wait() == 0
+    worker = shop.start(shop.worker())
+
+    await until(lambda: worker.statistics()["acknowledged"] == 10)
+    assert await shop.sales() == [f"s{number}" for number in range(5)]
+    assert await shop.sink.fetchval("SELECT count(*) FROM headwater.inbox") == 5
+
+
 @pytest.mark.parametrize("failpoint", ["backfill.appended=2", "backfill.checkpointed=2"])
 async def test_a_backfill_killed_in_the_middle_goes_on_behind_its_last_chunk(
     shop: Shop, children: Children, failpoint: str
