@@ -13,6 +13,7 @@ from headwater.broker.entry import (
     StreamState,
 )
 from headwater.broker.features import Features
+from headwater.broker.look import Seen, look
 
 __all__ = [
     "START",
@@ -25,5 +26,7 @@ __all__ = [
     "Features",
     "GroupState",
     "Portion",
+    "Seen",
     "StreamState",
+    "look",
 ]

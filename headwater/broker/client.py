@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import math
 import re
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import redis.asyncio as redis
@@ -245,13 +245,24 @@ class Broker:
         reply = await self.execute("XCLAIM", stream, group, consumer, int(min_idle * 1000), *ids)
         return entries(stream, [part for part in reply if part])
 
-    async def heartbeat(self, group: str, consumer: str, held: Mapping[str, Iterable[str]]) -> None:
-        """Reset the idle time of everything this consumer holds, without raising its delivery counts."""
-        commands: list[Command] = [
-            ("XCLAIM", stream, group, consumer, 0, *ids, "JUSTID") for stream, ids in held.items() if ids
-        ]
-        if commands:
-            await self.pipeline(commands)
+    async def heartbeat(
+        self, group: str, consumer: str, held: Mapping[str, Sequence[str]]
+    ) -> dict[str, list[str]]:
+        """Reset the idle time of everything this consumer holds, without raising its delivery counts.
+
+        Returns by stream the ids that are pending no more: acknowledged by somebody, or deleted.
+        """
+        asked = {stream: ids for stream, ids in held.items() if ids}
+        if not asked:
+            return {}
+        replies = await self.pipeline(
+            [("XCLAIM", stream, group, consumer, 0, *ids, "JUSTID") for stream, ids in asked.items()]
+        )
+        return {
+            stream: gone
+            for (stream, ids), reply in zip(asked.items(), replies, strict=True)
+            if (gone := _without(ids, reply))
+        }
 
     async def held_by(self, group: str, consumer: str, stream: str) -> set[str]:
         """Ids of everything that is pending under this consumer's name."""
@@ -274,11 +285,19 @@ class Broker:
             await self.execute("XCLAIM", stream, group, RELEASED, 0, *ids, "IDLE", int(idle * 1000), "JUSTID")
         return len(ids)
 
-    async def acknowledge(self, group: str, ids: Mapping[str, Sequence[str]]) -> None:
-        """Take entries off the group's pending list. Idempotent."""
-        packed = [pack_acknowledge(stream, group, some) for stream, some in ids.items() if some]
-        if packed:
-            _raise_first(await self._send(b"".join(packed), len(packed)))
+    async def acknowledge(self, group: str, ids: Mapping[str, Sequence[str]]) -> list[str]:
+        """Take entries off the group's pending list. Idempotent.
+
+        Returns the streams of which some were pending no more.
+        """
+        asked = {stream: some for stream, some in ids.items() if some}
+        if not asked:
+            return []
+        packed = [pack_acknowledge(stream, group, some) for stream, some in asked.items()]
+        replies = await self._send(b"".join(packed), len(packed))
+        _raise_first(replies)
+        counts = zip(asked.items(), replies, strict=True)
+        return [stream for (stream, some), count in counts if count < len(some)]
 
     async def create_group(self, stream: str, group: str, *, start: str = "0") -> bool:
         """Create stream and group where missing; True when the group is new."""
@@ -351,3 +370,10 @@ async def _reply(connection: Any, timeout: float | None = None) -> Any:
         raise
     except raised.ResponseError as error:
         return refused(error)
+
+
+def _without(ids: Sequence[str], reply: list[bytes]) -> list[str]:
+    if len(reply) == len(ids):
+        return []
+    found = {one.decode() for one in reply}
+    return [one for one in ids if one not in found]

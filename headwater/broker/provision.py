@@ -6,11 +6,15 @@ starts at the end would never see what came before it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from headwater.broker.client import Broker
+from headwater.errors import GroupMissing, HeadwaterError, ServerUnavailable
 from headwater.topology import Catalogue
+
+LAST = "18446744073709551615-0"
+"""Behind it nothing is pending: asking from there takes nothing. The id above all others would mean `>`."""
 
 
 class Drift(NamedTuple):
@@ -57,3 +61,35 @@ async def apply(broker: Broker, catalogue: Catalogue) -> list[Drift]:
 async def ensure(broker: Broker, streams: Iterable[str], group: str) -> list[str]:
     """Create one group on streams where it is missing; returns the streams where it was."""
     return [stream for stream in streams if await broker.create_group(stream, group)]
+
+
+class Mended(NamedTuple):
+    """What became of streams that could not be read together."""
+
+    created: list[str]
+    """Those whose group was made, at the earliest entry."""
+    unfit: dict[str, str]
+    """Those that Redis refuses to read, with its words."""
+
+
+async def mend(broker: Broker, streams: Sequence[str], group: str, consumer: str) -> Mended:
+    """Try each stream alone as a reader would, and make groups where they are missing.
+
+    Raises BrokerUnavailable; what Redis refuses for one stream is no trouble of the others.
+    """
+    tried = await broker.ask(
+        [("XREADGROUP", "GROUP", group, consumer, "COUNT", 1, "STREAMS", one, LAST) for one in streams]
+    )
+    replies = dict(zip(streams, tried, strict=True))
+    lacking = [one for one in streams if isinstance(replies[one], GroupMissing)]
+    if lacking:
+        made = await broker.ask([("XGROUP", "CREATE", one, group, "0", "MKSTREAM") for one in lacking])
+        replies |= zip(lacking, made, strict=True)
+    created = [one for one in lacking if not isinstance(replies[one], HeadwaterError)]
+    unfit = {}
+    for stream, reply in replies.items():
+        if isinstance(reply, ServerUnavailable):
+            raise reply
+        if isinstance(reply, HeadwaterError) and not str(reply).startswith("BUSYGROUP"):
+            unfit[stream] = str(reply)
+    return Mended(created, unfit)

@@ -9,7 +9,8 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from headwater import failpoints, telemetry
-from headwater.delivery.shift import Shift
+from headwater.delivery.shift import TROUBLES, Shift
+from headwater.delivery.upkeep import orphaned
 from headwater.errors import BrokerRefused, BrokerUnavailable
 
 log = telemetry.logger(__name__)
@@ -65,8 +66,11 @@ async def _release(shift: Shift) -> None:
     """Give away all that is pending under our name: in hand, let go of, or left by a lost answer."""
     post = shift.post
     try:
+        gone = await shift.broker.heartbeat(post.group, post.name, shift.hand.held())
+        for stream, entries in gone.items():
+            await orphaned(shift, stream, entries)
         for stream in dict.fromkeys((*post.streams, *shift.hand.held())):
             given = await shift.broker.give_back(post.group, post.name, stream, idle=post.pace.min_idle)
             shift.given_back += given
-    except (BrokerUnavailable, BrokerRefused) as error:
+    except TROUBLES as error:
         log.warning("worker.release_failed", app=post.app, error=str(error))

@@ -48,6 +48,8 @@ class Hand:
         self._waiting: list[tuple[float, int, str, str, Fields | None]] = []
         self._waiting_size = 0
         self._turn = 0
+        self.orphans: dict[str, set[str]] = {}
+        """By stream, what is in hand and pending no more: known to nobody else."""
 
     def __len__(self) -> int:
         return sum(map(len, self._held.values()))
@@ -94,6 +96,7 @@ class Hand:
     def _forget(self, stream: str, identity: str) -> None:
         self.size -= self._held.get(stream, {}).pop(identity, 0)
         self.failures.pop((stream, identity), None)
+        self.orphans.get(stream, set()).discard(identity)
 
     def leave(self, streams: Iterable[str]) -> None:
         """Let go of all of these streams that does not wait for another attempt."""

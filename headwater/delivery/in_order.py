@@ -21,9 +21,11 @@ from headwater.broker import Entry
 from headwater.delivery.appetite import learn, portion, size_of
 from headwater.delivery.applier import Applier
 from headwater.delivery.halving import Fenced, TablesUnfit
+from headwater.delivery.lookout import Lookout
 from headwater.delivery.recovering import Recovery
 from headwater.delivery.shift import TROUBLES, Shift
 from headwater.delivery.turn import Turn
+from headwater.delivery.watch import Watch
 from headwater.delivery.work import Delivery
 from headwater.errors import DatabaseUnavailable, GroupMissing
 from headwater.patience import pause
@@ -31,7 +33,7 @@ from headwater.patience import pause
 log = telemetry.logger(__name__)
 
 
-def in_order(worker: Shift, streams: list[str], applier: Applier, turn: Turn) -> InOrder:
+def in_order(worker: Shift, streams: list[str], applier: Applier, turn: Turn, watch: Watch) -> InOrder:
     """A loop beside those of a worker: what is in hand and the stop are theirs, the connection its own."""
     shift = Shift(
         dataclasses.replace(worker.post, streams=streams),
@@ -40,16 +42,17 @@ def in_order(worker: Shift, streams: list[str], applier: Applier, turn: Turn) ->
     )
     shift.stopping = worker.stopping
     shift.broker_ok = shift.database_ok = True
-    return InOrder(shift, Recovery(shift), turn)
+    return InOrder(Recovery(shift), Lookout(shift, watch), turn)
 
 
 class InOrder:
     """The loop, for the streams of its shift. `shift.side` must carry the turn's fence."""
 
-    def __init__(self, shift: Shift, recovery: Recovery, turn: Turn) -> None:
-        self.post = shift.post
-        self._shift = shift
+    def __init__(self, recovery: Recovery, lookout: Lookout, turn: Turn) -> None:
+        self._shift = recovery.shift
+        self.post = self._shift.post
         self._recovery = recovery
+        self._lookout = lookout
         self._turn = turn
 
     @property
@@ -110,18 +113,26 @@ class InOrder:
             shift.settler.counts.read += len(entries)
             for start in range(0, len(entries), post.pace.count):
                 await self._settle(self._take(entries[start : start + post.pace.count]), set())
-        except GroupMissing as error:
-            await self._recovery.recreate(error)
         except TROUBLES as error:
             shift.look_back = True
+            if isinstance(error, GroupMissing) and await self._mended(error):
+                return
             shift.database_ok = not isinstance(error, DatabaseUnavailable | TablesUnfit)
             shift.broker_ok = not shift.database_ok
             await shift.back_off(error, 1)
+
+    async def _mended(self, error: GroupMissing) -> bool:
+        try:
+            return await self._lookout.refused(error, 1)
+        except TROUBLES as failure:
+            self._shift.last_error = str(failure)
+            return False
 
     async def _take_over(self) -> None:
         """Settle all that is pending, in order: whoever held it has no turn any more."""
         shift, post = self._shift, self._shift.post
         shift.hand.leave(post.streams)
+        await self._lookout.look()  # before a read lets the group jump over what is missing
         shift.look_back = False
         for stream in post.streams:
             cursor = "0-0"
@@ -131,7 +142,7 @@ class InOrder:
                 )
                 cursor = page.cursor
                 if page.lost:
-                    await shift.settler.record_lost(post.app, stream, "deleted_while_pending", page.lost)
+                    await shift.settler.record_lost(post.app, stream, page.lost)
                 await self._again(stream, page.entries)
                 if cursor == "0-0":
                     break

@@ -28,6 +28,8 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat: float = 3.0
     wedged: float = WEDGED_AFTER
     """A loop that is so late has got stuck."""
+    look: float = 12.0
+    """Between two looks for losses."""
     drain: float = 25.0
     """Longest time to finish what is in hand after a stop."""
 

@@ -22,7 +22,7 @@ async def suspects(shift: Shift, recovery: Recovery) -> None:
     while not await pause(shift.stopping, post.pace.min_idle * random.uniform(0.05, 0.15)):  # noqa: S311
         try:
             found = await shift.settler.crashed(post.app, silence)
-            for stream in found.keys() & set(post.streams):
+            for stream in found.keys() & set(shift.fit):
                 entries = await shift.broker.claim(
                     stream, post.group, post.name, found[stream], min_idle=silence
                 )

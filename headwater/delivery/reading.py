@@ -15,12 +15,13 @@ from headwater.delivery.appetite import brought_by, grown, learn, portion, size_
 from headwater.delivery.applier import Applier
 from headwater.delivery.halving import TablesUnfit
 from headwater.delivery.lane import Lane
+from headwater.delivery.lookout import Lookout
 from headwater.delivery.pulse import REDIS
 from headwater.delivery.recovering import Recovery
-from headwater.delivery.shift import TROUBLES, Shift
+from headwater.delivery.shift import TROUBLES
 from headwater.delivery.work import Delivery
-from headwater.errors import DatabaseUnavailable, GroupMissing
-from headwater.patience import either
+from headwater.errors import BrokerRefused, DatabaseUnavailable, GroupMissing
+from headwater.patience import either, pause
 
 HISTORICAL = 250
 """Historical deliveries of one transaction: what a live one for the same row may have to wait for."""
@@ -30,9 +31,10 @@ class Reading:
     """The loop that reads, and the transactions it keeps busy."""
 
     def __init__(
-        self, shift: Shift, recovery: Recovery, live: Iterable[Applier], past: Iterable[Applier]
+        self, recovery: Recovery, lookout: Lookout, live: Iterable[Applier], past: Iterable[Applier]
     ) -> None:
-        self._shift = shift
+        self._shift = shift = recovery.shift
+        self._lookout = lookout
         self._recovery = recovery
         count = shift.post.pace.count
         self._live = Lane(shift, live, count)
@@ -57,20 +59,16 @@ class Reading:
         while await self._room():
             try:
                 if shift.look_back:
+                    await self._lookout.look()  # before a read lets the group jump over what is missing
                     await self._recovery.own_pending()
                 shift.vitals.leave("reading", shift.post.pace.block + shift.post.pace.wedged)
                 self._start(await self._next_entries())
                 shift.vitals.back("reading")
                 shift.vitals.hear(REDIS)
                 shift.broker_ok, tries = True, 0
-            except GroupMissing as error:
-                await self._recovery.recreate(error)
             except TROUBLES as error:
-                shift.look_back = True
-                shift.broker_ok = isinstance(error, DatabaseUnavailable | TablesUnfit)
-                shift.database_ok = shift.database_ok and not shift.broker_ok
                 tries += 1
-                await shift.back_off(error, tries)
+                await self._wait_out(error, tries)
 
     async def _room(self) -> bool:
         """Wait until entries could be applied at once, and kept; False at a stop."""
@@ -83,16 +81,32 @@ class Reading:
             await either(hand.eased, stopping)
         return False
 
+    async def _wait_out(self, error: Exception, tries: int) -> None:
+        shift = self._shift
+        if isinstance(error, BrokerRefused):
+            try:
+                if await self._lookout.refused(error, tries) or isinstance(error, GroupMissing):
+                    return
+            except TROUBLES as failure:
+                error = failure
+        shift.look_back = True
+        shift.broker_ok = isinstance(error, DatabaseUnavailable | TablesUnfit)
+        shift.database_ok = shift.database_ok and not shift.broker_ok
+        await shift.back_off(error, tries)
+
     async def _next_entries(self) -> list[Entry]:
-        shift, post = self._shift, self._shift.post
+        shift, post, streams = self._shift, self._shift.post, self._shift.fit
+        if not streams:
+            await pause(shift.stopping, post.pace.block)
+            return []
         wanted = portion(
             most=grown(post.pace.count, sum(self._brought.values())),
             room=shift.hand.room,
             size=shift.entry_size,
-            busy=len(self._brought) or len(post.streams),  # who was quiet may all come at once
+            busy=len(self._brought) or len(streams),  # who was quiet may all come at once
         )
         entries = await shift.broker.read(
-            *(post.group, post.name, turns(post.streams, self._brought)), count=wanted, block=post.pace.block
+            *(post.group, post.name, turns(streams, self._brought)), count=wanted, block=post.pace.block
         )
         failpoints.reached("worker.read")
         self._brought = brought_by(entry.stream for entry in entries)

@@ -9,11 +9,10 @@ import random
 from collections.abc import Sequence
 
 from headwater import failpoints, telemetry
-from headwater.broker import Entry, provision
+from headwater.broker import Entry
 from headwater.delivery.appetite import learn, size_of
 from headwater.delivery.shift import TROUBLES, Shift
 from headwater.delivery.work import Delivery
-from headwater.errors import GroupMissing
 from headwater.patience import pause
 
 log = telemetry.logger(__name__)
@@ -25,7 +24,7 @@ class Recovery:
     """Takes up again what is pending."""
 
     def __init__(self, shift: Shift) -> None:
-        self._shift = shift
+        self.shift = shift
         self._post = shift.post
         self._broker = shift.broker
         self._settler = shift.settler
@@ -33,23 +32,24 @@ class Recovery:
     async def own_pending(self) -> None:
         """Deliver what stands under our name and is not in hand: a lost answer, or a crash before."""
         post = self._post
-        for stream in post.streams:
+        for stream in self.shift.fit:
             after = "0"
             while entries := await self._broker.pending_of(
-                post.group, post.name, stream, after=after, count=self._shift.page(500)
+                post.group, post.name, stream, after=after, count=self.shift.page(500)
             ):
                 after = entries[-1].id
                 await self.again(stream, entries)
-        self._shift.look_back = False
+        self.shift.look_back = False
 
     async def again(self, stream: str, entries: Sequence[Entry]) -> None:
         """Settle entries that were given out before: what may have ended workers, by itself."""
-        gone = [entry.id for entry in entries if entry.fields is None]
+        hand = self.shift.hand
+        # What is in hand has its fields there, whatever became of the entry.
+        gone = [entry.id for entry in entries if entry.fields is None and not hand.has(stream, entry.id)]
         if gone:
-            await self._settler.record_lost(self._post.app, stream, "deleted_while_pending", gone)
-        hand = self._shift.hand
+            await self._settler.record_lost(self._post.app, stream, gone)
         taken = hand.take(entries)
-        self._shift.entry_size = learn(self._shift.entry_size, [size_of(one.fields) for one in taken])
+        self.shift.entry_size = learn(self.shift.entry_size, [size_of(one.fields) for one in taken])
         try:
             ready = await self._settler.recall(self._post.app, taken)
             suspects = await self.suspects(stream, ready)
@@ -58,10 +58,10 @@ class Recovery:
             raise
         calm = [one for one in ready if one.entry not in suspects]
         if calm:
-            await self._shift.settle(self._shift.side, calm)
+            await self.shift.settle(self.shift.side, calm)
         for one in ready:
             if one.entry in suspects:
-                await self._shift.settle(self._shift.side, [one], alone=True)
+                await self.shift.settle(self.shift.side, [one], alone=True)
 
     async def suspects(self, stream: str, again: Sequence[Delivery]) -> set[str]:
         """Entries given out so often without an outcome that they may have ended workers."""
@@ -71,31 +71,19 @@ class Recovery:
         counts = await self._broker.deliveries(post.group, post.name, stream, first=first, last=last)
         return {entry for entry, count in counts.items() if count >= SUSPECT}
 
-    async def recreate(self, error: GroupMissing) -> None:
-        """Make stream and group again at the earliest entry, and record that entries may be lost."""
-        shift, post = self._shift, self._post
-        shift.look_back = True
-        try:
-            for stream in await provision.ensure(self._broker, post.streams, post.group):
-                await self._settler.record_lost(post.app, stream, "group_missing", [], 1)
-        except TROUBLES as failure:
-            shift.last_error = str(failure)
-        log.error("worker.group_missing", app=post.app, error=str(error))
-        await pause(shift.stopping, 0.25)
-
     async def reclaim(self) -> None:
         """Take over what others left. The timer is jittered, so that workers do not sweep together.
 
         While nothing is read, half as often: a command for each stream is what an idle worker costs most.
         """
-        shift, post, read = self._shift, self._post, -1
+        shift, post, read = self.shift, self._post, -1
         while True:
             share = 1.0 if shift.settler.counts.read == read else 0.5
             read = shift.settler.counts.read
             if await pause(shift.stopping, post.pace.min_idle * share * random.uniform(0.8, 1.2)):  # noqa: S311
                 return
             try:
-                for stream in post.streams:
+                for stream in shift.fit:
                     await self._sweep(stream)
             except TROUBLES as error:
                 shift.last_error = str(error)
@@ -103,21 +91,22 @@ class Recovery:
 
     async def _sweep(self, stream: str) -> None:
         post, cursor = self._post, "0-0"
-        while not self._shift.stopping.is_set():
+        while not self.shift.stopping.is_set():
             page = await self._broker.claim_idle(
                 *(stream, post.group, post.name),
                 min_idle=post.pace.min_idle,
                 cursor=cursor,
-                count=self._shift.page(100),
+                count=self.shift.page(100),
             )
             if page.entries:
                 failpoints.reached("worker.reclaimed")
-            if page.lost:
-                await self._settler.record_lost(post.app, stream, "deleted_while_pending", page.lost)
+            lost = [entry for entry in page.lost if not self.shift.hand.has(stream, entry)]
+            if lost:
+                await self._settler.record_lost(post.app, stream, lost)
             if page.entries:
                 log.info("worker.reclaimed", app=post.app, stream=stream, entries=len(page.entries))
-                if self._shift.metrics:
-                    self._shift.metrics.claimed(post.group, len(page.entries))
+                if self.shift.metrics:
+                    self.shift.metrics.claimed(post.group, len(page.entries))
                 await self.again(stream, page.entries)
             cursor = page.cursor
             if cursor == "0-0":

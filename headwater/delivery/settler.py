@@ -11,7 +11,6 @@ import contextlib
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import asyncpg
 import msgspec
@@ -19,9 +18,10 @@ import msgspec
 from headwater import clock, failpoints, telemetry
 from headwater.broker import Broker, EntryId
 from headwater.database import Database, load
-from headwater.delivery import letters, order
+from headwater.delivery import gaps, letters, order
 from headwater.delivery.applier import Applier
 from headwater.delivery.consumer import Consumer
+from headwater.delivery.gaps import Gap
 from headwater.delivery.halving import Fenced, TablesUnfit, Thing
 from headwater.delivery.hand import Hand
 from headwater.delivery.letters import Parked, Taken
@@ -56,16 +56,8 @@ class Counts(msgspec.Struct):
     held: int = 0
 
 
-class Gap(NamedTuple):
-    """Entries that are gone."""
-
-    app: str
-    stream: str
-    kind: str
-    entry: str
-    entries: int
-
-
+DOUBT = 60.0
+"""Seconds within which a worker that found an entry gone has written that down."""
 CRASHED = "the worker ended while it had this entry"
 
 
@@ -81,6 +73,7 @@ class Settler:
         self._hand = hand
         self._gaps: list[Gap] = []
         self._begun: dict[tuple[str, str, str], int] = {}
+        self._doubted: list[tuple[float, str, list[str]]] = []
         self.counts = Counts()
         self.hurried = asyncio.Event()
         """Set when `next_letter` is sooner than it was."""
@@ -104,7 +97,7 @@ class Settler:
         blocked = await self._blocked(consumer, found.work)
         outcomes = await applier.settle(found.work, self._hand.failures, blocked=blocked)
         delayed = order.delayed(consumer, found.work, outcomes)
-        with _own_statements():
+        with own_statements():
             await self._store(applier, order.stored(consumer, found, outcomes))
             await self._delay(consumer.app, delayed)
             await self._forgive(consumer.app, found.work, outcomes)
@@ -134,7 +127,7 @@ class Settler:
 
     async def _blocked(self, consumer: Consumer, work: Sequence[Work]) -> list[Thing]:
         things = {consumer.ordered_thing(one.envelope) for one in work} if consumer.ordered else set()
-        with _own_statements():
+        with own_statements():
             return await letters.blocked(self._database, consumer.app, things - {None})  # type: ignore[arg-type]
 
     async def _store(self, applier: Applier, parked: Sequence[Parked]) -> None:
@@ -191,7 +184,8 @@ class Settler:
             ids.setdefault(delivery.stream, []).append(delivery.entry)
         try:
             failpoints.reached("worker.acknowledging")
-            await self._broker.acknowledge(self._group, ids)
+            for stream in await self._broker.acknowledge(self._group, ids):
+                self._doubted.append((clock.monotonic() + DOUBT, stream, ids[stream]))
         except (BrokerUnavailable, BrokerRefused) as error:
             log.warning("delivery.not_acknowledged", entries=len(deliveries), error=str(error))
             return False
@@ -206,7 +200,7 @@ class Settler:
 
         `hold`: seconds after which another worker takes them when this one dies.
         """
-        with _own_statements():
+        with own_statements():
             await self._write_gaps()
             taken = await letters.take(self._database, applier.consumer.app, seconds=hold)
         if not taken:
@@ -243,7 +237,7 @@ class Settler:
         except Fenced as error:
             log.info("delivery.letter_lost", letter=taken.delivery.letter, error=str(error))
             return
-        with _own_statements():
+        with own_statements():
             await letters.settle(self._database, taken, outcome)
         if taken.ordered and isinstance(outcome, RetryAfter):
             self._expect(outcome.seconds)
@@ -269,7 +263,7 @@ class Settler:
         if not deliveries:
             return []
         places = [(one.stream, one.entry, letters.mark(one)) for one in deliveries]
-        with _own_statements():
+        with own_statements():
             rows = await self._database.fetch(load(__file__, "failures"), app, *zip(*places, strict=True))
         waits = {(row["stream"], row["entry"]): row["wait"] for row in rows}
         self._hand.failures.update({(row["stream"], row["entry"]): row["failures"] for row in rows})
@@ -278,25 +272,41 @@ class Settler:
                 self._hand.wait(one, clock.monotonic() + waits[one.stream, one.entry])
         return [one for one in deliveries if waits.get((one.stream, one.entry), 0.0) <= 0]
 
-    async def record_lost(self, app: str, stream: str, kind: str, ids: Sequence[str], count: int = 0) -> None:
-        """Record that entries are gone, and take them off the pending list.
+    def count_lost(self, found: Sequence[Gap]) -> None:
+        """Count what was recorded as lost."""
+        for gap in found:
+            self.counts.lost += gap.entries
+            if self._metrics:
+                self._metrics.lost(gap.stream, self._group, gap.entries)
+
+    async def record_lost(self, app: str, stream: str, ids: Sequence[str], *, pending: bool = True) -> None:
+        """Record that entries are gone, and take them off the pending list where they may stand on it.
 
         Redis tells of a loss once: what can not be written now is written as soon as it can be.
         """
-        self._gaps += [Gap(app, stream, kind, identity, count or 1) for identity in ids or [""]]
-        self.counts.lost += count or len(ids)
-        if self._metrics:
-            self._metrics.lost(stream, self._group, count or len(ids))
-        log.error("delivery.lost", app=app, stream=stream, kind=kind, entries=count or len(ids))
-        with _own_statements():
+        found = gaps.deleted(app, stream, ids)
+        self._gaps += found
+        self.count_lost(found)
+        log.error("delivery.lost", app=app, stream=stream, kind="deleted_while_pending", entries=len(ids))
+        with own_statements():
             await self._write_gaps()
-        if ids:
+        if pending:
             await self._broker.acknowledge(self._group, {stream: list(ids)})
 
     async def _write_gaps(self) -> None:
         while self._gaps:
-            await self._database.execute(load(__file__, "record_gap"), *self._gaps[0])
+            await gaps.record(self._database, self._gaps[0])
             self._gaps.pop(0)
+
+    async def withdraw(self, app: str) -> None:
+        """Close gaps of entries that were settled here although others found them gone.
+
+        Looked at for a while: whoever found them gone may write that down later.
+        """
+        with own_statements():
+            for _, stream, entries in self._doubted:
+                await gaps.withdraw(self._database, app, stream, entries)
+        self._doubted = [one for one in self._doubted if one[0] > clock.monotonic()]
 
     async def suspect(self, applier: Applier, delivery: Delivery) -> bool:
         """Settle alone an entry that was given out again and again without an outcome.
@@ -311,7 +321,7 @@ class Settler:
         self._hand.failures.setdefault((delivery.stream, delivery.entry), 0)
         park = quarantine(await self._attempt(app, delivery), applier.limits)
         if park is not None:
-            with _own_statements():
+            with own_statements():
                 envelope = found.work[0].envelope
                 ordered = applier.consumer.ordered_thing(envelope) is not None
                 await self._store(applier, [Parked(delivery, park, envelope, ordered)])
@@ -328,7 +338,7 @@ class Settler:
         """Write an attempt down before it begins; how many before it ended without an outcome."""
         place = (delivery.stream, delivery.entry, letters.mark(delivery))
         if place not in self._begun:  # else it was, and could not be taken back
-            with _own_statements():
+            with own_statements():
                 crashes = await self._database.fetchval(load(__file__, "attempt"), app, *place, CRASHED)
             self._begun[place] = crashes
         return self._begun[place]
@@ -345,14 +355,14 @@ class Settler:
     async def crashed(self, app: str, seconds: float) -> dict[str, list[str]]:
         """Entries by stream that were tried alone so long ago, at least, and have no outcome."""
         found: dict[str, list[str]] = {}
-        with _own_statements():
+        with own_statements():
             for row in await self._database.fetch(load(__file__, "crashed"), app, seconds):
                 found.setdefault(row["stream"], []).append(row["entry"])
         return found
 
 
 @contextlib.contextmanager
-def _own_statements() -> Iterator[None]:
+def own_statements() -> Iterator[None]:
     """A failure of our own statement says nothing about an entry: it is waited out like an outage."""
     try:
         yield

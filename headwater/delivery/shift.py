@@ -49,6 +49,8 @@ class Shift:
         self.stopping = asyncio.Event()
         self.look_back = True
         """Whether something may stand under our name that is not in hand."""
+        self.unfit: dict[str, str] = {}
+        """Streams that Redis refuses to read, with its words."""
         self.broker_ok = False
         self.database_ok = False
         self.last_error = ""
@@ -63,9 +65,14 @@ class Shift:
 
     @property
     def ready(self) -> bool:
-        """Whether entries are being taken: both servers answered at the last try."""
-        there = self.broker_ok and self.database_ok and not self.vitals.trouble
+        """Whether entries of every stream are being taken: both servers answered at the last try."""
+        there = self.broker_ok and self.database_ok and not self.unfit and not self.vitals.trouble
         return there and not self.stopping.is_set()
+
+    @property
+    def fit(self) -> list[str]:
+        """The streams that can be read, in their order."""
+        return [stream for stream in self.post.streams if stream not in self.unfit]
 
     def page(self, most: int) -> int:
         """How many entries that come again to take at once: they are in hand beside what is new."""

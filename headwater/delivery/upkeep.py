@@ -8,9 +8,9 @@ import math
 from headwater import clock, failpoints, telemetry
 from headwater.delivery.halving import TablesUnfit
 from headwater.delivery.hand import Due
-from headwater.delivery.shift import Shift
+from headwater.delivery.shift import TROUBLES, Shift
 from headwater.delivery.work import Delivery
-from headwater.errors import BrokerRefused, BrokerUnavailable, DatabaseUnavailable
+from headwater.errors import DatabaseUnavailable
 from headwater.patience import backoff, either
 
 log = telemetry.logger(__name__)
@@ -31,9 +31,11 @@ async def heartbeat(shift: Shift) -> None:
         try:
             if beat - before >= post.pace.min_idle:
                 await _after_a_pause(shift)
-            await shift.broker.heartbeat(post.group, post.name, shift.hand.held())
+            gone = await shift.broker.heartbeat(post.group, post.name, shift.hand.held())
             failpoints.reached("worker.heartbeat")
-        except (BrokerUnavailable, BrokerRefused) as error:
+            for stream, entries in gone.items():
+                await orphaned(shift, stream, entries)
+        except TROUBLES as error:
             log.warning("worker.heartbeat_failed", app=post.app, error=str(error))
         shift.vitals.leave("heartbeat", post.pace.heartbeat + post.pace.wedged)
 
@@ -53,6 +55,18 @@ async def _after_a_pause(shift: Shift) -> None:
     log.warning("worker.stood_still", app=post.app, consumer=post.name, taken_over=shift.taken_over)
 
 
+async def orphaned(shift: Shift, stream: str, entries: list[str]) -> None:
+    """Write down what only this worker still has: if it dies now, nothing else would tell of the loss."""
+    held = [entry for entry in entries if shift.hand.has(stream, entry)]
+    known = shift.hand.orphans.setdefault(stream, set())
+    new = [entry for entry in held if entry not in known]
+    if new:  # what is there was taken over and acknowledged by somebody: that is no loss
+        new = [one.id for one in await shift.broker.bodies(stream, new) if one.fields is None]
+    known.update(new)
+    if new:
+        await shift.settler.record_lost(shift.post.app, stream, new, pending=False)
+
+
 async def retry(shift: Shift) -> None:
     """Give entries another attempt when their time has come."""
     hand, stopping = shift.hand, shift.stopping
@@ -70,7 +84,7 @@ async def _again(shift: Shift, due: Due) -> None:
     try:
         for stream, ids in due.bare.items():
             deliveries += await _embodied(shift, stream, ids)
-    except (BrokerUnavailable, BrokerRefused, DatabaseUnavailable, TablesUnfit) as error:
+    except TROUBLES as error:
         shift.last_error = str(error)
         for stream, ids in due.bare.items():
             shift.hand.wait_bare(stream, ids, clock.monotonic() + backoff(5))
@@ -84,7 +98,7 @@ async def _embodied(shift: Shift, stream: str, ids: list[str]) -> list[Delivery]
     entries = await shift.broker.bodies(stream, ids)
     gone = [entry.id for entry in entries if entry.fields is None]
     if gone:
-        await shift.settler.record_lost(shift.post.app, stream, "deleted_while_pending", gone)
+        await shift.settler.record_lost(shift.post.app, stream, gone)
         shift.hand.forget(stream, gone)
     return shift.hand.embody(entries)
 

@@ -3,7 +3,7 @@
 Loops: *reading* takes new entries when a transaction is free; *reclaim* takes over what others left,
 also when nothing new comes; *heartbeat* keeps what is in hand from being taken over; *retry* gives
 entries another attempt when their time has come; *letters* replays dead letters; *suspects* takes
-over what its worker died of.
+over what its worker died of; *watching* finds losses, *mending* tries streams again that Redis refused.
 
 Always holds: an entry is acknowledged only after the transaction that applied or parked it.
 """
@@ -16,7 +16,7 @@ from typing import Unpack
 import msgspec
 
 from headwater import telemetry
-from headwater.broker import Broker, provision
+from headwater.broker import Broker
 from headwater.database import Database
 from headwater.delivery import order, pulse, quarantine, upkeep
 from headwater.delivery.applier import Applier
@@ -25,6 +25,7 @@ from headwater.delivery.draining import LAST, drain, within
 from headwater.delivery.hand import Hand
 from headwater.delivery.in_order import InOrder, in_order
 from headwater.delivery.inheriting import Inheritance
+from headwater.delivery.lookout import Lookout
 from headwater.delivery.names import NameHeld
 from headwater.delivery.outcome import Limits
 from headwater.delivery.pace import Manner, Pace
@@ -34,6 +35,7 @@ from headwater.delivery.recovering import Recovery
 from headwater.delivery.settler import Settler
 from headwater.delivery.shift import TROUBLES, Post, Shift
 from headwater.delivery.turn import Turn
+from headwater.delivery.watch import Watch
 from headwater.event import Codec
 from headwater.patience import until_it_works
 from headwater.telemetry import Metrics
@@ -77,13 +79,15 @@ class Worker:
         self._shift = Shift(post, broker, self._settler, hand, applier("side"))
         self._recovery = Recovery(self._shift)
         self._inheritance = Inheritance(self._shift, self._recovery)
-        self._reading = Reading(self._shift, self._recovery, self._live, self._past)
+        watch = Watch(broker, database, catalogue, consumer.app)
+        self._lookout = Lookout(self._shift, watch, ordered)
+        self._reading = Reading(self._recovery, self._lookout, self._live, self._past)
         self._in_order: InOrder | None = None
         if ordered:
             turn = Turn(database, consumer.app, self.name, self.pace.min_idle / 2)
             self._live.append(applier("ordered"))
             self._live[-1].fence = turn.check
-            self._in_order = in_order(self._shift, ordered, self._live[-1], turn)
+            self._in_order = in_order(self._shift, ordered, self._live[-1], turn, watch)
 
     @property
     def _all(self) -> list[Applier]:
@@ -114,12 +118,18 @@ class Worker:
         """Why it is not ready, in words; empty when it is."""
         if self.ready:
             return ""
-        return self._shift.vitals.trouble or self.last_error or "starting, or draining"
+        refused = "; ".join(f"{stream}: {why}" for stream, why in self._shift.unfit.items())
+        return self._shift.vitals.trouble or refused or self.last_error or "starting, or draining"
 
     @property
     def wedged(self) -> str:
         """Loops that got stuck and will not come back by themselves; empty while it lives."""
         return self._shift.vitals.wedged
+
+    @property
+    def unfit(self) -> dict[str, str]:
+        """Streams that Redis refuses to read, with its words; the others are read."""
+        return dict(self._shift.unfit)
 
     @property
     def last_error(self) -> str:
@@ -185,6 +195,8 @@ class Worker:
             "redis": pulse.ask(shift, pulse.REDIS, lambda: shift.broker.execute("PING")),
             "postgres": pulse.ask(shift, pulse.POSTGRES, lambda: database.fetchval("SELECT 1")),
             "letters": upkeep.letters(self._shift),
+            "watching": self._lookout.watching(),
+            "mending": self._lookout.mending(),
         }
         if self._lease is not None:
             loops["name"] = self._lease.keep(self._shift.stopping, drain=self.pace.drain)
@@ -195,13 +207,14 @@ class Worker:
 
     async def _open(self) -> None:
         shift = self._shift
-        await provision.ensure(shift.broker, self.streams, self.group)
+        await shift.broker.execute("PING")
         shift.broker_ok = True
         shift.vitals.hear(pulse.REDIS)
         for applier in self._all:
             await applier.open()
         if self._lease is not None:
             self._call_itself(await self._lease.take())
+        await self._lookout.open()
         shift.database_ok = True
         shift.vitals.hear(pulse.POSTGRES)
 

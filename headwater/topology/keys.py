@@ -21,6 +21,21 @@ class Keys:
         self.prefix = prefix
         self._names: dict[tuple[str, str, int], str] = {}
 
+    @property
+    def beats(self) -> str:
+        """Which database each application had at the last look, and how often it was looked at."""
+        return f"{self.prefix}headwater:beats"
+
+    @property
+    def gaps(self) -> str:
+        """What applications miss and the relay may say again."""
+        return f"{self.prefix}headwater:gaps"
+
+    @property
+    def repairs(self) -> str:
+        """What the relay said again of it, and up to which entry."""
+        return f"{self.prefix}headwater:repairs"
+
     def stream(self, stream: Stream, tenant: str, app: str = "") -> str:
         """The key that carries a tenant's events of a family."""
         number = 0 if stream.partitions == 1 else partition(tenant, stream.partitions)

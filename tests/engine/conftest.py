@@ -20,7 +20,7 @@ from headwater.publish import Outgoing, Producer, Relay
 from headwater.replay import History, Runner, Ways
 from headwater.testing import RunningServers, controls
 
-QUICK = Pace(block=0.2, min_idle=0.6, heartbeat=0.2, drain=5.0)
+QUICK = Pace(block=0.2, min_idle=0.6, heartbeat=0.2, look=0.2, drain=5.0)
 LIMITS = Limits(attempts=3, first=0.05, longest=0.2)
 
 

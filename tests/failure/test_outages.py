@@ -201,7 +201,7 @@ async def test_a_loss_that_is_found_while_the_database_is_away_is_recorded_when_
         worker = await started(shop, shop.worker(sink=sink))
         await proxy.refuse()
         await shop.broker.execute("DEL", *shop.catalogue.keys_of("shelf"))
-        await until(lambda: worker.statistics()["lost"])
+        await until(lambda: not worker.ready)
 
         await proxy.heal()
 
@@ -209,6 +209,7 @@ async def test_a_loss_that_is_found_while_the_database_is_away_is_recorded_when_
             return bool(await gaps(shop))
 
         await until(recorded)
+        await until(lambda: worker.statistics()["lost"])
         await shop.stop(worker)
         await sink.close()
 
