@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 
-from headwater import failpoints
+from headwater import failpoints, telemetry
 from headwater.broker import Entry
 from headwater.delivery.appetite import brought_by, grown, learn, portion, size_of, turns
 from headwater.delivery.applier import Applier
@@ -23,8 +23,11 @@ from headwater.delivery.work import Delivery
 from headwater.errors import BrokerRefused, DatabaseUnavailable, GroupMissing
 from headwater.patience import either, pause
 
+log = telemetry.logger(__name__)
 HISTORICAL = 250
 """Historical deliveries of one transaction: what a live one for the same row may have to wait for."""
+LOOK_FIRST = 1.0
+"""Seconds a look for losses may take before a read."""
 
 
 class Reading:
@@ -35,6 +38,7 @@ class Reading:
     ) -> None:
         self._shift = shift = recovery.shift
         self._lookout = lookout
+        self._looking: asyncio.Task[None] | None = None
         self._recovery = recovery
         count = shift.post.pace.count
         self._live = Lane(shift, live, count)
@@ -53,13 +57,20 @@ class Reading:
 
     async def run(self) -> None:
         """Until a stop."""
+        if not self._shift.post.streams:
+            await self._shift.stopping.wait()
+        try:
+            await self._read()
+        finally:
+            if self._looking is not None:
+                self._looking.cancel()
+
+    async def _read(self) -> None:
         shift, tries = self._shift, 0
-        if not shift.post.streams:
-            await shift.stopping.wait()
         while await self._room():
             try:
                 if shift.look_back:
-                    await self._lookout.look()  # before a read lets the group jump over what is missing
+                    await self._look_first()
                     await self._recovery.own_pending()
                 shift.vitals.leave("reading", shift.post.pace.block + shift.post.pace.wedged)
                 self._start(await self._next_entries())
@@ -80,6 +91,20 @@ class Reading:
                 return True
             await either(hand.eased, stopping)
         return False
+
+    async def _look_first(self) -> None:
+        # Before a read lets the group jump over what is missing; but a silent database must not stop reading.
+        if self._looking is None:
+            self._looking = asyncio.create_task(self._lookout.look(), name="look-first")
+        done, _ = await asyncio.wait({self._looking}, timeout=LOOK_FIRST)
+        if not done:
+            log.warning("worker.look_late", app=self._shift.post.app)
+            return
+        looked, self._looking = self._looking, None
+        try:
+            looked.result()
+        except DatabaseUnavailable as error:
+            log.warning("worker.look_failed", app=self._shift.post.app, error=str(error))
 
     async def _wait_out(self, error: Exception, tries: int) -> None:
         shift = self._shift
