@@ -89,7 +89,8 @@ def judged(facts: Facts, stream: str, entries: int, *, exact: bool) -> Lag:
     now = max(facts.now, newest)
 
     def age(entry: str | None) -> float:
-        return 0.0 if entry is None else (now - EntryId.parse(entry).milliseconds) / 1000
+        # In a stream begun again a pending id may be above every entry: nothing is known of its age.
+        return 0.0 if entry is None else max(0, now - EntryId.parse(entry).milliseconds) / 1000
 
     asking = [one.idle for one in facts.consumers if one.name != RELEASED]
     return Lag(

@@ -17,6 +17,8 @@ log = telemetry.logger(__name__)
 
 LAST = 2.0
 """Seconds of a drain that are kept for giving away what could not be finished."""
+PATIENCE = 0.25
+"""Seconds between two cancels of a task that is still there."""
 Task = asyncio.Task[None]
 Batches = Callable[[], set[Task]]
 """Gives the transactions in flight."""
@@ -24,6 +26,28 @@ Batches = Callable[[], set[Task]]
 
 async def drain(shift: Shift, reading: Task, others: Sequence[Task], batches: Batches) -> None:
     """End every loop. `others`: those beside the reading; the heartbeat goes on while work is finished."""
+    try:
+        await _drain(shift, reading, others, batches)
+    except BaseException:  # a heartbeat that goes on would keep from everybody what nobody works on
+        await ended([reading, *others, *batches()])
+        raise
+
+
+async def ended(tasks: Sequence[Task]) -> None:
+    """Cancel until they are gone: before Python 3.12 a wait that has just ended drops a cancel.
+
+    A statement that hangs takes its cancel only when its server does: nothing waits for that longer than LAST / 2.
+    """
+    for _ in range(round(LAST / 2 / PATIENCE)):
+        left = [task for task in tasks if not task.done()]
+        if not left:
+            return
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left, timeout=PATIENCE)
+
+
+async def _drain(shift: Shift, reading: Task, others: Sequence[Task], batches: Batches) -> None:
     failpoints.reached("worker.stopping")
     unblocking = asyncio.create_task(_unblock(shift, reading), name="unblock")
     finishing = {reading, *(task for task in others if task.get_name() != "heartbeat")}
@@ -33,11 +57,7 @@ async def drain(shift: Shift, reading: Task, others: Sequence[Task], batches: Ba
     if late := batches():
         # Started by the last read while we waited: they get what is left of a second.
         await asyncio.wait(late, timeout=1.0)
-    ending = [reading, *others, *batches()]
-    for task in ending:
-        task.cancel()
-    # A statement that hangs takes its cancel only when its server does: nothing waits for that.
-    await asyncio.wait(ending, timeout=LAST / 2)
+    await ended([reading, *others, *batches()])
     failpoints.reached("worker.finished")
     await within(LAST, _release(shift))
     failpoints.reached("worker.released")
