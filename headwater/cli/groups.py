@@ -9,6 +9,7 @@ from headwater.cli.connected import connected
 from headwater.cli.invocation import Invocation
 from headwater.cli.output import Table
 from headwater.cli.params import Duration
+from headwater.cli.rewind import gaps, rewind
 from headwater.cli.wiring import Wiring
 from headwater.delivery.freshness import Standing, stale, standings
 from headwater.delivery.names import silence
@@ -164,3 +165,7 @@ def _fate(one: Pruned, dry_run: bool) -> str:
     if one.put_back or one.lost:
         return f"removed, {one.put_back} put back, {one.lost} lost"
     return "would go" if dry_run else "removed"
+
+
+command.add_command(rewind)
+command.add_command(gaps)

@@ -153,3 +153,14 @@ async def close_applied(tx: Connection, app: str, seen: dict[str, Seen]) -> list
     if not done:
         return []
     return [row["id"] for row in await tx.fetch(load(__file__, "close_gaps"), app, *zip(*done, strict=True))]
+
+
+async def listed(database: Database, app: str, *, closed: bool = False) -> list[Recorded]:
+    """Its gaps, newest first. Raises DatabaseUnavailable."""
+    rows = await database.fetch(load(__file__, "list_gaps"), app, closed)
+    return [Recorded(**dict(row)) for row in rows]
+
+
+async def close(database: Database, app: str, gap: int, note: str) -> bool:
+    """Close one by hand; False when there is none that is not closed already."""
+    return await database.fetchval(load(__file__, "close_gap"), app, gap, note) is not None

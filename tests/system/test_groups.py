@@ -123,3 +123,47 @@ async def test_an_age_that_was_told_grows_on_while_redis_is_away(world: World) -
 
             await until(grown)
             await proxy.heal()
+
+
+async def test_a_rewind_is_told_first_then_done_and_wrong_ones_are_refused(world: World) -> None:
+    missing = await world.run("groups", "rewind", "crm", "--to", "2h", "--yes", code=None)
+    assert missing.code != 0
+    assert "does not exist" in missing.err
+    await world.run("streams", "apply")
+    key = (await world.run("groups", "lag", "crm", "--json")).json["groups"][0]["stream"]
+    entry = (await world.broker.execute("XADD", key, "*", "n", "1")).decode()
+    await world.broker.execute("XGROUP", "SETID", key, "crm-consumers", entry)
+
+    wish = ("groups", "rewind", "crm", "--stream", key, "--to", "2h", "--json")
+    told = (await world.run(*wish, "--dry-run")).json["streams"]
+    done = (await world.run(*wish, "--yes")).json["streams"]
+
+    for steps in (told, done):
+        assert [(one["stream"], one["since"], one["entries"]) for one in steps] == [(key, entry, 1)]
+    assert (await world.run("groups", "rewind", "crm", "--to", entry, "--yes", code=None)).code != 0
+    await world.run("groups", "rewind", "crm", "--to", "nonsense", "--yes", code=2)
+    await world.run("groups", "rewind", "crm", "--to", "2026-01-01T00:00:00", "--yes", code=2)
+    await world.run("groups", "rewind", "crm", "--to", "2h", code=2)
+    foreign = await world.run("groups", "rewind", "crm", "--to", "2h", "--stream", "x", "--yes", code=None)
+    assert "no stream of crm" in foreign.err
+
+
+async def test_gaps_are_listed_end_with_1_while_open_and_are_closed_by_hand(world: World) -> None:
+    assert (await world.run("groups", "gaps", "crm", "--json")).json["gaps"] == []
+    gap = await world.crm.fetchval(
+        "INSERT INTO headwater.gap (app, stream, kind, entries, since) "
+        "VALUES ('crm', 's', 'group_missing', 3, '5-0') RETURNING id"
+    )
+    found = (await world.run("groups", "gaps", "--json", code=1)).json
+    assert [(one["id"], one["state"], one["entries"], one["since"]) for one in found["gaps"]] == [
+        (gap, "open", 3, "5-0")
+    ]
+    await world.run("groups", "gaps", "crm", "--close", str(gap), code=2)
+
+    await world.run("groups", "gaps", "crm", "--close", str(gap), "--note", "compared")
+
+    assert (await world.run("groups", "gaps", "crm", "--json")).json["gaps"] == []
+    (closed,) = (await world.run("groups", "gaps", "crm", "--all", "--json")).json["gaps"]
+    assert (closed["state"], closed["repair"], closed["note"]) == ("closed", "hand", "compared")
+    again = await world.run("groups", "gaps", "crm", "--close", str(gap), "--note", "x", code=None)
+    assert "no gap" in again.err

@@ -1,0 +1,93 @@
+"""A group goes back, and what the application had lost comes again, once."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headwater.broker import EntryId, lag
+from headwater.delivery import rewinding
+from headwater.errors import GroupMissing, HeadwaterError
+from tests.engine.conftest import Shop
+from tests.engine.entries import SALES, applied, put, sale, started, take
+
+GROUP = "shelf-group"
+
+
+async def rewound(shop: Shop, goal: rewinding.Goal) -> rewinding.Step:
+    steps = await rewinding.steps(shop.broker, [shop.key(SALES)], GROUP, goal)
+    await rewinding.rewind(shop.broker, GROUP, steps)
+    return steps[0]
+
+
+@pytest.mark.parametrize("goal", [EntryId(0, 0), 3600.0, datetime(2020, 1, 1, tzinfo=UTC)])
+async def test_what_an_application_lost_comes_back_once_after_a_rewind(
+    shop: Shop, goal: rewinding.Goal
+) -> None:
+    names = [f"s{n}" for n in range(6)]
+    await put(shop, *(sale(shop, name) for name in names[:4]))
+    worker = await started(shop, shop.worker())
+    await applied(shop, *names[:4])
+    backup = await shop.sink.fetchval("SELECT clock_timestamp()")
+    await put(shop, *(sale(shop, name) for name in names[4:]))
+    await applied(shop, *names)
+    await shop.stop(worker)
+    await shop.sink.execute("DELETE FROM headwater.inbox WHERE handled_at > $1", backup)
+    await shop.sink.execute("DELETE FROM sales WHERE sale_id IN ('s4', 's5')")
+    assert await shop.sales() == names[:4]
+
+    step = await rewound(shop, goal)
+
+    assert (step.entries, step.whole) == (6, True)
+    found = await lag.lag(shop.broker, shop.key(SALES), GROUP)
+    assert found is not None
+    assert (found.entries, found.exact) == (6, True)
+    worker = await started(shop, shop.worker())
+    await applied(shop, *names)
+    assert (await rewound(shop, goal)).entries == 6
+    await applied(shop, *names)
+    assert await shop.sink.fetchval("SELECT count(*) FROM headwater.gap") == 0
+
+
+async def test_going_forward_is_refused_and_pending_stays_pending(shop: Shop) -> None:
+    ids = await put(shop, *(sale(shop, f"s{n}") for n in range(4)))
+    held = await take(shop, "other")
+    await put(shop, sale(shop, "later"))
+
+    step = await rewound(shop, EntryId.parse(ids[1]))
+
+    assert held == ids
+    assert (step.since, step.to, step.entries, step.read) == (ids[3], ids[1], 2, 2)
+    assert await shop.pending() == 4
+    with pytest.raises(HeadwaterError, match="would skip"):
+        await rewound(shop, EntryId.parse(ids[3]))
+    assert (await rewound(shop, 0.0)).entries == 0
+
+
+async def test_a_rewind_over_what_was_trimmed_says_so_and_looks_like_no_loss(shop: Shop) -> None:
+    await put(shop, *(sale(shop, f"s{n}") for n in range(6)))
+    await take(shop, "other")
+    await shop.broker.execute("XTRIM", shop.key(SALES), "MAXLEN", "=", 2)
+
+    step = await rewound(shop, EntryId(0, 0))
+
+    assert (step.entries, step.whole, step.read) == (2, False, 4)
+    found = await lag.lag(shop.broker, shop.key(SALES), GROUP)
+    assert found is not None
+    assert (found.entries, found.exact) == (2, True)
+
+
+async def test_a_group_that_is_missing_is_told(shop: Shop) -> None:
+    with pytest.raises(GroupMissing, match=GROUP):
+        await rewinding.steps(shop.broker, [shop.key(SALES)], GROUP, 60.0)
+
+
+@given(st.integers(0, 2**40), st.integers(0, 2**40))
+def test_from_a_time_on_everything_of_that_millisecond_is_read_again(now: int, age: int) -> None:
+    to = rewinding.above(age / 1000, now)
+
+    assert to <= EntryId(max(0, now - age), 0)
+    assert to >= EntryId(max(0, now - age - 2), 0)
