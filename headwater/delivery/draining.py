@@ -36,7 +36,7 @@ async def drain(shift: Shift, reading: Task, others: Sequence[Task], batches: Ba
 async def ended(tasks: Sequence[Task]) -> None:
     """Cancel until they are gone: before Python 3.12 a wait that has just ended drops a cancel.
 
-    A statement that hangs takes its cancel only when its server does: nothing waits for that longer than LAST / 2.
+    A statement that hangs takes its cancel only when its server does: LAST / 2 is waited for that.
     """
     for _ in range(round(LAST / 2 / PATIENCE)):
         left = [task for task in tasks if not task.done()]
