@@ -157,6 +157,7 @@ async def test_a_key_is_taken_as_bearer_or_as_api_key(call: Client) -> None:
         ({"Authorization": "Basic b3BzOm9wcw=="}, ""),
         ({"X-API-Key": OPS}, OPS),
     ],
+    ids=("no", "nonsense", "longer", "nobody's", "another's", "expired", "basic", "elsewhere"),
 )
 async def test_no_other_credential_is_taken(call: Client, headers: dict[str, str], key: str) -> None:
     """None, a wrong one, another's secret, an expired one, another kind, two at once."""
