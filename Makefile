@@ -15,7 +15,7 @@ demo: $(RUN) ## run the whole system here, with servers of its own (ARGS: option
 	.venv/bin/headwater demo $(ARGS)
 
 test: $(DEVELOP) ## run the tests (ARGS: options of pytest)
-	$(PYTHON) -m pytest -n 2 --dist loadfile $(ARGS)
+	$(PYTHON) -m pytest $(ARGS)
 
 lint: $(DEVELOP) ## format, style, types and import contracts
 	$(PYTHON) -m ruff check .

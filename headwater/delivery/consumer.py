@@ -22,7 +22,7 @@ id, never for historical events unless asked.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol, TypedDict, TypeVar, Unpack, cast, overload
 
 import msgspec
@@ -74,16 +74,16 @@ class Handler(Protocol):
 class Single(Protocol[E_contra]):
     """A handler of one event."""
 
-    def __call__(self, event: E_contra, tx: Tx, context: Context, /) -> Awaitable[None]:
+    async def __call__(self, event: E_contra, tx: Tx, context: Context, /) -> None:
         """Handle it."""
 
 
 class Batch(Protocol[E_contra]):
     """A handler of many events; None answers that all are done."""
 
-    def __call__(
+    async def __call__(
         self, events: Sequence[E_contra], tx: Tx, contexts: Sequence[Context], /
-    ) -> Awaitable[Sequence[Done | Retry | Reject] | None]:
+    ) -> Sequence[Done | Retry | Reject] | None:
         """Handle them."""
 
 

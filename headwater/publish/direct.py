@@ -103,7 +103,8 @@ class DirectProducer:
             found = [one for chunk in chunks for one in await _told(chunk)]
         finally:
             for chunk in chunks:  # after a cancel: nobody will ask any more
-                chunk.answer.cancel() or chunk.answer.cancelled() or chunk.answer.exception()
+                if not chunk.answer.cancel() and not chunk.answer.cancelled():
+                    chunk.answer.exception()
         unsent = "not sent, because those before it were not answered"
         return found + [
             Published("failed", one.id, error=unsent, said=one) for one in envelopes[len(found) :]

@@ -13,12 +13,14 @@ from typing import Any
 from headwater import failpoints
 from headwater.broker import Broker
 from headwater.database import Database
-from headwater.delivery import Pace, Worker
+from headwater.delivery import Limits, Pace, Worker
 from headwater.publish import Outgoing, Relay
 from headwater.replay import Runner, Ways
 from headwater.testing import controls
 
 PACE = Pace(block=0.2, count=100, min_idle=1.0, heartbeat=0.3, drain=5.0)
+LIMITS = Limits(crashes=1000)
+"""Workers are killed here whatever they hold: nothing that they had alone is to blame for it."""
 
 
 async def build(role: str, name: str) -> Any:
@@ -30,7 +32,8 @@ async def build(role: str, name: str) -> Any:
         return Relay(os.environ["SHOP_SOURCE"], broker, outgoing, controls.ENABLEMENT, batch=100)
     sink = await Database.open(os.environ["SHOP_SINK"])
     if role == "worker":
-        return Worker(controls.shelf(), broker, sink, controls.CODEC, catalogue, name=name, pace=PACE)
+        consumer = controls.shelf()
+        return Worker(consumer, broker, sink, controls.CODEC, catalogue, name=name, pace=PACE, limits=LIMITS)
     ways = Ways(
         source=await Database.open(os.environ["SHOP_SOURCE"], size=6),
         broker=broker,
