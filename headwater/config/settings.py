@@ -147,7 +147,7 @@ class DatabaseSettings(Section, frozen=True, kw_only=True):
             most=DAY,
             duration=True,
         ),
-    ] = 60.0
+    ] = 30.0
 
     def __post_init__(self) -> None:
         super().__post_init__()

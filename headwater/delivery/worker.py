@@ -3,7 +3,8 @@
 Loops: *reading* takes new entries when a transaction is free; *reclaim* takes over what others left,
 also when nothing new comes; *heartbeat* keeps what is in hand from being taken over; *retry* gives
 entries another attempt when their time has come; *letters* replays dead letters; *suspects* takes
-over what its worker died of; *watching* finds losses, *mending* tries streams again that Redis refused.
+over what its worker died of; *watching* finds losses, *mending* tries streams again that Redis refused;
+*frozen* ends sessions of workers that stand still.
 
 Always holds: an entry is acknowledged only after the transaction that applied or parked it.
 """
@@ -22,6 +23,7 @@ from headwater.delivery import order, pulse, quarantine, upkeep
 from headwater.delivery.applier import Applier
 from headwater.delivery.consumer import Consumer
 from headwater.delivery.draining import LAST, drain, within
+from headwater.delivery.frozen import end_frozen
 from headwater.delivery.hand import Hand
 from headwater.delivery.in_order import InOrder, in_order
 from headwater.delivery.inheriting import Inheritance
@@ -195,6 +197,7 @@ class Worker:
             "redis": pulse.ask(shift, pulse.REDIS, lambda: shift.broker.execute("PING")),
             "postgres": pulse.ask(shift, pulse.POSTGRES, lambda: database.fetchval("SELECT 1")),
             "letters": upkeep.letters(self._shift),
+            "frozen": end_frozen(shift, database),
             "watching": self._lookout.watching(),
             "mending": self._lookout.mending(),
         }
