@@ -354,6 +354,31 @@ async def test_a_worker_is_probed_scraped_and_drained_by_a_signal(world: World) 
     assert b"crm: read 0, applied 0" in out
 
 
+async def test_a_second_signal_ends_a_worker_at_once_and_loses_nothing(world: World) -> None:
+    world.run.environ["HEADWATER_DATABASE_LOCK_TIMEOUT"] = "60"
+    await world.enable_crm()
+    await world.run("streams", "apply")
+    await world.run("relay", "--once")
+    blocked = "SELECT count(*) FROM pg_locks WHERE relation = 'crm.organizations'::regclass AND NOT granted"
+    async with world.crm.transaction() as tx:
+        await tx.execute("LOCK TABLE crm.organizations IN ACCESS EXCLUSIVE MODE")
+        process = await world.run.start("worker", "crm")
+        await until(lambda: tx.fetchval(blocked), within=30)
+        process.send_signal(signal.SIGTERM)
+        assert process.stderr is not None
+        while b"draining" not in (line := await asyncio.wait_for(process.stderr.readline(), 30)):
+            assert line, "it ended without a word"
+        process.send_signal(signal.SIGTERM)
+        await asyncio.wait_for(process.communicate(), 15)  # a drain would take 25 s
+
+        assert process.returncode == 130
+        assert await tx.fetchval("SELECT count(*) FROM crm.organizations") == 0
+
+    done = (await world.run("worker", "crm", "--once", "--json")).json["applications"]["crm"]
+    assert (done["applied"] > 0, done["parked"], done["in_hand"]) == (True, 0, 0)
+    assert await world.crm.fetchval("SELECT count(*) FROM crm.organizations") > 0
+
+
 async def test_the_admin_interface_serves_the_project_and_runs_its_backfills(world: World) -> None:
     await world.run("streams", "apply")
     await world.enable_crm()
