@@ -46,6 +46,8 @@ POINTS = {
     "relay.fetched": "rows were read from the outbox, and nothing was appended",
     "relay.appended": "events are on their streams, and their rows do not say so",
     "relay.marked": "the rows say so",
+    "republish.appended": "rows that are said again are on their streams, and no checkpoint says so",
+    "republish.checkpointed": "the checkpoint says so",
     "producer.sent": "events of a direct producer are on their streams, and its caller does not know",
     "backfill.appended": "a part of a chunk is on its streams, and no checkpoint says so",
     "backfill.checkpointed": "the checkpoint says so",

@@ -11,25 +11,35 @@ from headwater.cli.health import health_server, relay_checks
 from headwater.cli.invocation import Invocation
 from headwater.cli.loops import Loops
 from headwater.cli.readings import Sampler, backlog
+from headwater.cli.republish import republish
 from headwater.cli.wiring import Wiring
 from headwater.publish import Relay
 
 _LOOK = 0.05
 
 
-@click.command(
-    epilog="Examples:  headwater relay  ·  headwater relay --health-port 9101  ·  headwater relay --once"
+@click.group(
+    invoke_without_command=True,
+    epilog="Examples:  headwater relay  ·  headwater relay --health-port 9101  ·  headwater relay --once  ·  "
+    "headwater relay republish --since 2h --dry-run",
 )
 @click.option("--once", is_flag=True, help="End when nothing waits in the outbox.")
 @click.option(
     "--health-port", type=click.IntRange(0, 65_535), help="Serve /livez /readyz /metrics on loopback."
 )
-@click.pass_obj
-def command(invocation: Invocation, once: bool, health_port: int | None) -> None:
+@click.pass_context
+def command(context: click.Context, once: bool, health_port: int | None) -> None:
     """Move events from the outbox to their streams, in order.
 
     One relay moves at a time; any others stand by and take over within a second.
     """
+    if context.invoked_subcommand is None:
+        _serve(context.obj, once=once, health_port=health_port)
+    elif once or health_port is not None:
+        raise click.UsageError("--once and --health-port are for the relay itself")
+
+
+def _serve(invocation: Invocation, *, once: bool, health_port: int | None) -> None:
     moved: list[int] = []
 
     async def work(stop: asyncio.Event) -> None:
@@ -59,3 +69,6 @@ async def _run(wiring: Wiring, relay: Relay, stop: asyncio.Event, *, once: bool,
         if once:
             loops.start("once", finish(), stop.set)
         await loops.until(stop)
+
+
+command.add_command(republish)

@@ -19,8 +19,8 @@ from headwater.database import Database
 from headwater.delivery import Limits, Pace, Worker
 from headwater.delivery.names import Lease
 from headwater.errors import SettingsError
-from headwater.publish import DirectProducer, Enablement, Outgoing, Producer, Relay
-from headwater.replay import History, Runner, Ways
+from headwater.publish import DirectProducer, Enablement, Outgoing, Producer, Relay, Republisher
+from headwater.replay import History, Runner, Ways, Window
 from headwater.telemetry import Metrics
 
 
@@ -111,6 +111,13 @@ class Wiring:
         relay = Relay(self.source_url, self.broker, self.outgoing, self.project.enablement, batch)
         relay.measure_with(self.metrics)
         return relay
+
+    def republisher(self) -> Republisher:
+        """Whoever says rows of the outbox again, as fast as the streams' groups take them."""
+        enablement = self.project.enablement
+        republisher = Republisher(self.source_url, self.broker, self.outgoing, enablement)
+        republisher.pace_with(Window(self.broker, self.settings.backfill.window).wait_for)
+        return republisher
 
     async def worker(self, app: str) -> Worker:
         """A worker of an application. Raises SettingsError, DeclarationError, DatabaseUnavailable."""

@@ -10,23 +10,16 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-import asyncpg
-import msgspec
-
 from headwater import clock, failpoints, telemetry
 from headwater.broker import Broker
-from headwater.broker.protocol import Append
 from headwater.database import Connection, Row, load
-from headwater.errors import BrokerRefused, BrokerUnavailable, EventError, HeadwaterError, ServerUnavailable
-from headwater.event import Envelope
-from headwater.event.codec import explained
-from headwater.publish.outgoing import Outgoing, gather
+from headwater.errors import BrokerRefused, BrokerUnavailable, HeadwaterError, ServerUnavailable
+from headwater.publish.outgoing import Outgoing
 from headwater.publish.refusals import Refusals
+from headwater.publish.rows import Appends, Rows
 
 log = telemetry.logger(__name__)
-_LABELS = msgspec.json.Decoder(dict[str, Any])
 
-Appends = list[Append]
 Answers = list[tuple[str, str | HeadwaterError]]
 """For each stream that was asked the entry's id, or what Redis answered instead."""
 
@@ -65,8 +58,7 @@ class Mover:
     def __init__(self, broker: Broker, outgoing: Outgoing, enablement: str, epoch: int) -> None:
         """`epoch`: what the leader raised the source's epoch to."""
         self._broker = broker
-        self._outgoing = outgoing
-        self._enablement = enablement
+        self._rows = Rows(outgoing, enablement)
         self.epoch = epoch
         self.refusals = Refusals()
 
@@ -75,48 +67,15 @@ class Mover:
         rows = await connection.fetch(load(__file__, "waiting"), most, list(under_way))
         failpoints.reached("relay.fetched")
         # Asked after the rows were seen: who is not enabled yet will read them as history.
-        enabled = await self._enabled(connection, {row["tenant"] for row in rows}) if rows else {}
+        enabled = await self._rows.enabled(connection, {row["tenant"] for row in rows}) if rows else {}
         batch = Batch(rows, [], {})
         for row in rows:
-            try:
-                found = self._outgoing.appends(self._envelope(row), enabled.get(row["tenant"], ()))
-                batch.appends.append(_without_those_there(found, row["entries"]))
-            except (HeadwaterError, msgspec.MsgspecError, ValueError, RecursionError) as error:
-                known = error if isinstance(error, EventError) else explained(error, row["data"].encode())
-                batch.errors[row["id"]] = f"{known.reason}: {known}"[:500]
-                batch.appends.append([])
+            found = self._rows.appends(row, enabled)
+            if isinstance(found, str):
+                batch.errors[row["id"]] = found
+                found = []
+            batch.appends.append(_without_those_there(found, row["entries"]))
         return batch
-
-    async def _enabled(self, connection: Connection, tenants: set[str]) -> dict[str, set[str]]:
-        try:
-            return gather(await connection.fetch(self._enablement, list(tenants)))
-        except asyncpg.DataError:
-            if len(tenants) == 1:  # the project's query can not take this tenant: it has nothing enabled
-                log.warning("relay.tenant_unfit")
-                return {}
-        # One tenant that the query can not take must not keep the others waiting: ask for each alone.
-        found: dict[str, set[str]] = {}
-        for tenant in tenants:
-            found |= await self._enabled(connection, {tenant})
-        return found
-
-    def _envelope(self, row: Row) -> Envelope:
-        event = self._outgoing.codec.registry.read(row["type"], row["schema_version"], row["data"])
-        if event.key != row["key"]:
-            raise EventError("malformed", f"the row's key is not its event's ({row['key']!r}, {event.key!r})")
-        labels = row["metadata"]
-        return Envelope(
-            id=row["event_id"],
-            event=event,
-            tenant=row["tenant"],
-            time=row["said_at"],
-            source=row["source"],
-            version=row["version"],
-            op=row["op"],
-            target=row["target"] if row["target"] != "*" else event.target,
-            correlation=row["correlation"],
-            metadata={} if labels == "{}" else _LABELS.decode(labels),
-        )
 
     async def finish(self, connection: Connection, batch: Batch) -> Moved:
         """Append a batch and mark its rows.

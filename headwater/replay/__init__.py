@@ -6,6 +6,7 @@ from headwater.replay.history import History, SyncStatus
 from headwater.replay.job_run import Ways
 from headwater.replay.jobs import Job, Jobs
 from headwater.replay.runner import Runner
+from headwater.replay.window import Window
 
 __all__ = [
     "Backfill",
@@ -18,4 +19,5 @@ __all__ = [
     "Runner",
     "SyncStatus",
     "Ways",
+    "Window",
 ]

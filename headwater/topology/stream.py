@@ -129,6 +129,13 @@ class Catalogue:
                     found.setdefault(key, (self.streams[name], []))[1].append(group)
         return found
 
+    def written_keys(self) -> list[str]:
+        """Every Redis key that events can go to, also where no declared group reads."""
+        shared = [one for one in self.streams.values() if not one.per_application]
+        return list(
+            dict.fromkeys([*self.all_keys(), *(key for one in shared for key in self.keys.partitions(one))])
+        )
+
     def events_of(self, app: str) -> list[type[Event]]:
         """Every event on the streams the application reads."""
         return [event for name in self.group(app).streams for event in self.streams[name].events]

@@ -1,4 +1,4 @@
-"""One process of the shop: `python shop_process.py relay|worker|runner|till NAME`.
+"""One process of the shop: `python shop_process.py relay|worker|runner|till|again NAME`.
 
 It runs until it is stopped or killed, or until its owner is gone: then its standard input ends.
 """
@@ -17,7 +17,8 @@ from headwater.broker import Broker
 from headwater.config import DatabaseSettings
 from headwater.database import Database, Tx
 from headwater.delivery import Consumer, Context, Limits, Pace, Worker
-from headwater.publish import DirectProducer, Outgoing, Relay, Said
+from headwater.publish import DirectProducer, Outgoing, Relay, Republisher, Said
+from headwater.publish.span import Between, Span
 from headwater.replay import Runner, Ways
 from headwater.testing import controls
 
@@ -89,6 +90,31 @@ class Till:
         assert all(one.outcome == "ok" for one in outcomes)
 
 
+class Again:
+    """Says all of the outbox again, ten rows at once, or goes on with a run that was ended; then ends."""
+
+    def __init__(self, republisher: Republisher, streams: Iterable[str]) -> None:
+        self._republisher = republisher
+        self._streams = {stream: Between() for stream in streams}
+
+    def stop(self) -> None:
+        """It ends by itself."""
+
+    async def run(self) -> None:
+        again = self._republisher
+        async with again.session() as connection:
+            await again.alone(connection)
+            number = await again.unfinished(connection)
+            if number is None:
+                span = Span(streams=self._streams, until=await again.now(connection))
+                plan = await again.plan(connection, span)
+                asked = await again.covered(connection, span, plan)
+                run = await again.begin(connection, span, plan, by="test", asked=asked)
+            else:
+                run = await again.find(connection, number)
+            await again.go(connection, run)
+
+
 async def _nobody(tenants: Iterable[str]) -> dict[str, set[str]]:
     return {tenant: set() for tenant in tenants}
 
@@ -99,6 +125,9 @@ async def build(role: str, name: str) -> Any:
     outgoing = Outgoing(controls.CODEC, catalogue)
     if role == "till":
         return Till(outgoing, broker, tenant=name)
+    if role == "again":
+        about = (os.environ["SHOP_SOURCE"], broker, outgoing, controls.ENABLEMENT)
+        return Again(Republisher(*about, page=10), catalogue.written_keys())
     if role == "relay":
         return Relay(os.environ["SHOP_SOURCE"], broker, outgoing, controls.ENABLEMENT)
     hasty = DatabaseSettings(idle_in_transaction=2.0)  # what a frozen process holds is free soon

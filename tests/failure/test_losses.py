@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from headwater.broker import Broker
+from headwater.broker import Broker, provision
 from headwater.clock import monotonic
 from headwater.database import Database, Tx, connect
 from headwater.database.migrate import APP, migrate
@@ -16,8 +16,10 @@ from headwater.delivery import Context, Worker
 from headwater.testing import RunningServers, controls, until
 from headwater.testing.controls import GoodSold
 from headwater.topology import Catalogue, Group, Stream
+from tests.engine.again import forget, moved
 from tests.engine.conftest import LIMITS, QUICK, Shop
 from tests.engine.entries import SALES, applied, put, sale, settled, sold_by, started, take
+from tests.failure.children import Children
 
 MANY = Catalogue(
     [Stream(name="sales", events=(GoodSold,), partitions=50)],
@@ -285,3 +287,30 @@ async def test_a_stream_that_redis_refuses_stops_no_other_and_is_taken_up_again(
         return "z" in await shop.sales()
 
     await until(again)
+
+
+@pytest.mark.parametrize("failpoint", ["republish.appended=2", "republish.checkpointed=2"])
+async def test_rows_said_again_by_a_process_that_was_killed_go_on_from_its_last_page(
+    shop: Shop, children: Children, failpoint: str
+) -> None:
+    await provision.apply(shop.broker, shop.catalogue)
+    names = [f"s{number:02}" for number in range(35)]
+    relay = shop.start(shop.relay())
+    for name in names:
+        await shop.sell(name)
+    await moved(shop)
+    await shop.stop(relay)
+    await forget(shop)
+
+    await children.die_at("again", failpoint)
+    position = "SELECT rows_said FROM headwater.republish WHERE state = 'running'"
+    noted = 10 if failpoint.startswith("republish.appended") else 20
+    assert await shop.source.fetchval(position) == noted
+    assert len(await shop.broker.range(shop.key(SALES))) == 20
+    assert await (await children.start("again")).wait() == 0
+
+    assert await shop.source.fetchval("SELECT rows_said FROM headwater.republish WHERE state = 'done'") == 35
+    assert len(await shop.broker.range(shop.key(SALES))) == 35 + (20 - noted)
+    await started(shop, shop.worker())
+    await applied(shop, *names)
+    assert await shop.sink.fetchval("SELECT count(*) FROM headwater.inbox") == 35

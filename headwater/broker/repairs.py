@@ -1,0 +1,99 @@
+"""What applications miss, and what was said again of it: two hashes of Redis, one field a stream.
+
+A worker writes what it found lost; whoever holds the outbox answers. Both may be gone any time, as Redis may:
+the worker writes again at its next look, so nothing here has to last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import msgspec
+
+from headwater.broker.client import Broker
+from headwater.broker.entry import EntryId
+from headwater.topology.keys import Keys
+
+T = TypeVar("T")
+
+
+class Missing(msgspec.Struct, frozen=True, kw_only=True):
+    """What an application misses on one stream, as it asks for it."""
+
+    app: str
+    stream: str
+    incarnation: str
+    gap: int
+    """The last gap of those asked for."""
+    since: str
+    """Everything up to here was applied."""
+    upto: str = ""
+    """The last entry that can be lost; empty when not known."""
+    sure: int = 0
+    """Entries that are lost for certain."""
+
+
+class Repaired(msgspec.Struct, frozen=True, kw_only=True):
+    """What was done about it."""
+
+    incarnation: str
+    gap: int
+    rows: int
+    until: str
+    """The last entry appended to the stream; `0-0` when there was nothing to append."""
+    by: str
+
+
+def field(missing: Missing) -> str:
+    """Where in both hashes this stands."""
+    return f"{missing.app} {missing.stream}"
+
+
+async def ask(broker: Broker, keys: Keys, app: str, streams: Sequence[str], wanted: list[Missing]) -> None:
+    """Ask for what an application misses, and for nothing else on its streams."""
+    commands: list[tuple[str, ...]] = []
+    there = {one.stream for one in wanted}
+    done = [f"{app} {stream}" for stream in streams if stream not in there]
+    if done:
+        commands.append(("HDEL", keys.gaps, *done))
+    if wanted:
+        words = [word for one in wanted for word in (field(one), msgspec.json.encode(one).decode())]
+        commands.append(("HSET", keys.gaps, *words))
+    await broker.pipeline(commands)
+
+
+async def asked(broker: Broker, keys: Keys) -> list[Missing]:
+    """What applications miss now; what is none of ours is left out. Raises BrokerUnavailable."""
+    values = await broker.execute("HVALS", keys.gaps)
+    found = [_read(value, Missing) for value in values]
+    return [one for one in found if one is not None and _well_formed(one)]
+
+
+async def answer(broker: Broker, keys: Keys, missing: Missing, done: Repaired) -> None:
+    """Tell the application what was done. Raises BrokerUnavailable."""
+    await broker.execute("HSET", keys.repairs, field(missing), msgspec.json.encode(done))
+
+
+async def answers(broker: Broker, keys: Keys, wanted: Sequence[Missing]) -> list[Repaired | None]:
+    """What was done about each; None for nothing. Raises BrokerUnavailable."""
+    if not wanted:
+        return []
+    replies = await broker.execute("HMGET", keys.repairs, *map(field, wanted))
+    return [_read(reply, Repaired) for reply in replies]
+
+
+def _well_formed(one: Missing) -> bool:
+    try:
+        EntryId.parse(one.since)
+        EntryId.parse(one.upto or "0-0")
+    except ValueError:
+        return False
+    return True
+
+
+def _read(reply: bytes | None, kind: type[T]) -> T | None:
+    try:
+        return msgspec.json.decode(reply or b"", type=kind)
+    except msgspec.MsgspecError:
+        return None
