@@ -4,6 +4,6 @@ from streams.catalogue import declare
 from streams.groups import GROUPS
 
 catalogue = declare()
-"""With the default retention of 30 days."""
+"""With the retention that the settings say."""
 
 __all__ = ["GROUPS", "catalogue", "declare"]

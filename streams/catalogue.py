@@ -6,7 +6,6 @@ Events that only older systems say stand on the stream where they occur.
 from __future__ import annotations
 
 from headwater.topology import Catalogue, Stream
-from headwater.topology.stream import DAY
 from schemas.accounts import AccountChanged, AccountDeleted
 from schemas.assignments import (
     AssignmentActivated,
@@ -55,12 +54,20 @@ ONE_EVENT = {
 """Streams of an application that carry one kind of event each."""
 
 
-def declare(*, retention: float = 30 * DAY, credit_retention: float = 30 * DAY) -> Catalogue:
-    """The catalogue. `retention` and `credit_retention` (of `credit-events`) are seconds kept at least."""
+def declare(*, retention: float | None = None, credit_retention: float | None = None) -> Catalogue:
+    """The catalogue. `retention` and `credit_retention` (of `credit-events`) are seconds kept at least.
+
+    Without them the settings `STREAM_RETENTION_DAYS` and `CREDIT_EVENTS_RETENTION_DAYS` say how long.
+    """
     credit_events = (CreditAllocated, CreditIncremented, CreditConsumed, CreditConfigUpdated)
     return Catalogue(
         [
-            Stream(name="credit-events", events=credit_events, retention=credit_retention),
+            Stream(
+                name="credit-events",
+                events=credit_events,
+                retention=credit_retention,
+                kept_as="credit_events",
+            ),
             *(Stream(name=name, events=events, retention=retention) for name, events in ONE_EVENT.items()),
             Stream(name="{app}:organization-assignments", events=ASSIGNMENTS, retention=retention),
             Stream(name="tenant-sync", events=TENANTS, retention=retention),

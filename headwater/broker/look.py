@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from headwater.broker.client import Broker
 from headwater.broker.entry import EntryId, pairs
-from headwater.errors import HeadwaterError
+from headwater.errors import GroupMissing, HeadwaterError
 
 
 class Seen(NamedTuple):
@@ -42,6 +42,26 @@ async def look(broker: Broker, streams: Sequence[str], group: str) -> dict[str, 
         if seen is not None:
             found[stream] = seen
     return await _with_oldest(broker, found, group)
+
+
+async def everyone(broker: Broker, stream: str) -> dict[str, Seen]:
+    """Every group of one stream, declared or not; none when it does not exist.
+
+    What is pending is asked last, so that nothing given out meanwhile looks applied.
+    Raises BrokerUnavailable, BrokerRefused.
+    """
+    try:
+        about, groups = await broker.pipeline([("XINFO", "STREAM", stream), ("XINFO", "GROUPS", stream)])
+        names = [pairs(one)["name"] for one in groups]
+        replies = await broker.pipeline([("XPENDING", stream, name) for name in names])
+    except GroupMissing:
+        return {}
+    found = {}
+    for name, reply in zip(names, replies, strict=True):
+        one = _seen(about, groups, name)
+        if one is not None:
+            found[name.decode()] = one._replace(oldest=EntryId.parse(reply[1]) if reply[1] else None)
+    return found
 
 
 def _seen(stream: Any, groups: Any, group: bytes) -> Seen | None:

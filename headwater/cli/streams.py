@@ -12,14 +12,19 @@ from headwater.cli.connected import connected
 from headwater.cli.invocation import Invocation
 from headwater.cli.output import Table
 from headwater.cli.readings import Reading, readings
+from headwater.cli.retention import trim
 from headwater.cli.wiring import Wiring
 
 
 @click.group(
-    epilog="Examples:  headwater streams plan  ·  headwater streams apply  ·  headwater streams status"
+    epilog="Examples:  headwater streams plan  ·  headwater streams apply  ·  headwater streams status  ·  "
+    "headwater streams trim --dry-run"
 )
 def command() -> None:
-    """Compare declared streams and groups with Redis, create them, see how they do."""
+    """Compare declared streams and groups with Redis, create them, see how they do, trim them."""
+
+
+command.add_command(trim)
 
 
 async def _compare(wiring: Wiring) -> list[Drift]:

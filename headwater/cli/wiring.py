@@ -21,6 +21,7 @@ from headwater.delivery.names import Lease
 from headwater.errors import SettingsError
 from headwater.publish import DirectProducer, Enablement, Outgoing, Producer, Relay, Republisher
 from headwater.replay import History, Runner, Ways, Window
+from headwater.retention import Ground, Leases
 from headwater.telemetry import Metrics
 
 
@@ -171,6 +172,22 @@ class Wiring:
     async def history(self) -> History:
         """Historical sync as people ask for it."""
         return History(await self.ways(), self.project.enablement)
+
+    async def ground(self) -> Ground:
+        """What retention works with: of the applications' databases those that the settings name."""
+        return Ground(
+            broker=self.broker,
+            catalogue=self.project.catalogue,
+            source=await self.open_source(),
+            sinks=dict(await self.open_sinks(self.project.applications)),
+            metrics=self.metrics,
+        )
+
+    @property
+    def leases(self) -> Leases:
+        """How long a silent group holds its streams."""
+        kept = self.settings.retention
+        return Leases(kept.group_lease, kept.undeclared_lease)
 
     async def http(self) -> dict[str, Any]:
         """The endpoints by the prefixes they are mounted at: freshness, and the project's own."""

@@ -190,8 +190,17 @@ class AdminSettings(Section, frozen=True, kw_only=True):
 
 
 class RetentionSettings(Section, frozen=True, kw_only=True):
-    """How long things are to be kept. Read and checked; nothing is removed yet."""
+    """How long things are kept, at least; what goes, and when, is in docs/operations.md."""
 
+    every: Annotated[
+        float,
+        about(
+            "How often relay and admin remove what is old; 0: only by hand, `streams trim` and `db gc`.",
+            least=0,
+            most=30 * DAY,
+            duration=True,
+        ),
+    ] = 6 * 3600.0
     streams: Annotated[
         float,
         about(
@@ -214,6 +223,24 @@ class RetentionSettings(Section, frozen=True, kw_only=True):
             seed_unit="days",
         ),
     ] = None
+    group_lease: Annotated[
+        float,
+        about(
+            "A declared group for which nobody worked this long holds no stream back any more.",
+            least=3600,
+            most=3650 * DAY,
+            duration=True,
+        ),
+    ] = 7 * DAY
+    undeclared_lease: Annotated[
+        float,
+        about(
+            "The same of a group that is declared nowhere; 0: it never holds one back.",
+            least=0,
+            most=3650 * DAY,
+            duration=True,
+        ),
+    ] = DAY
     outbox: Annotated[
         float,
         about(
@@ -223,6 +250,37 @@ class RetentionSettings(Section, frozen=True, kw_only=True):
             duration=True,
         ),
     ] = 7 * DAY
+    inbox: Annotated[
+        float,
+        about(
+            "Marks of handled events; longer while a copy of an older one can still arrive.",
+            least=3600,
+            most=3650 * DAY,
+            duration=True,
+        ),
+    ] = 45 * DAY
+    tombstones: Annotated[
+        float,
+        about(
+            "Marks of deleted things; longer while an older copy of one can still arrive.",
+            least=3600,
+            most=3650 * DAY,
+            duration=True,
+        ),
+    ] = 90 * DAY
+    records: Annotated[
+        float,
+        about("Settled dead letters and closed gaps.", least=3600, most=3650 * DAY, duration=True),
+    ] = 90 * DAY
+    jobs: Annotated[
+        float,
+        about(
+            "Ended backfill jobs with their audit trail; the last of each tenant and application stays.",
+            least=3600,
+            most=3650 * DAY,
+            duration=True,
+        ),
+    ] = 365 * DAY
 
 
 class LogSettings(Section, frozen=True, kw_only=True):

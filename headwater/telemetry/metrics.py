@@ -37,6 +37,8 @@ class Metrics:
             "claimed", "Deliveries taken over from workers that stopped answering.", "group"
         )
         self._lost = counter("lost", "Entries lost before a group was given them.", "stream", "group")
+        self._trimmed = counter("trimmed", "Entries that retention removed from streams.", "stream")
+        self._removed = counter("removed", "Rows that retention removed.", "database", "table")
         self._relayed = counter("relay_appended", "Outbox rows moved to streams.")
         self._relay_failed = counter("relay_failures", "Passes of the relay that ended with an error.")
         self._quarantined = counter("relay_quarantined", "Outbox rows that no stream can carry.")
@@ -71,6 +73,23 @@ class Metrics:
     def lost(self, stream: str, group: str, count: int) -> None:
         """Entries were gone before the group was given them."""
         self._lost.labels(stream, group).inc(count)
+
+    def trimmed(self, stream: str, count: int) -> None:
+        """Retention removed entries."""
+        self._trimmed.labels(stream).inc(count)
+
+    def removed(self, database: str, table: str, count: int) -> None:
+        """Retention removed rows."""
+        self._removed.labels(database, table).inc(count)
+
+    def group_silent(self, group: str, seconds: float | None, *, holds: bool) -> None:
+        """How long nobody worked for a group, and whether it still holds its streams."""
+        where = {"group": group}
+        self._set(
+            "group_silent_seconds", "Since anybody worked for the group, at the last trim.", seconds, where
+        )
+        doc = "1 while trimming spares what the group has not applied; 0: its lease is over."
+        self._set("group_holds", doc, None if seconds is None else float(holds), where)
 
     def handled(self, group: str, seconds: float) -> None:
         """One transaction committed."""

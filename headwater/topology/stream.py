@@ -24,8 +24,12 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     """The key in Redis; `{app}` in it makes it one stream an application."""
     events: tuple[type[Event], ...]
-    retention: float = 30 * DAY
-    """Seconds an entry is kept at least."""
+    retention: float | None = None
+    """Seconds an entry is kept at least; None: as the setting `retention.<kept_as>` says."""
+    kept_as: str = "streams"
+    """The setting that says how long, where `retention` does not."""
+    most: int | None = None
+    """Entries it may have: beyond, the oldest go even if a group lacks them, which is a gap of that group."""
     partitions: int = 1
     """Keys a tenant's events are spread over; one tenant always stays on one."""
     spelling: Literal["own", "old"] = "own"

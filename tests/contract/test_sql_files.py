@@ -25,7 +25,7 @@ ON_APPLICATIONS = (
     "headwater/replay/sql/key_types.sql",
     "headwater/replay/sql/loss_signals.sql",
 )
-ON_BOTH = ("headwater/cli/", "headwater/replay/")
+ON_BOTH = ("headwater/cli/", "headwater/replay/", "headwater/retention/")
 SCRIPT = "producers/sql/wrapper.sql"
 """Many statements, run as a whole by the fixture."""
 

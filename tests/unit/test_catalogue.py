@@ -6,8 +6,10 @@ import zlib
 
 import pytest
 
+from headwater.config import RetentionSettings
 from headwater.errors import DeclarationError
 from headwater.event import Event
+from headwater.retention import kept
 from headwater.topology import Catalogue, Group, Keys, Stream
 from schemas import examples, registry
 from schemas.organizations import OrganizationCreated, OrganizationDeleted
@@ -75,12 +77,16 @@ def test_hr_reads_credits_and_its_own_assignments() -> None:
     assert catalogue.group("hr").name == "hr-consumers"
 
 
-def test_entries_are_kept_for_thirty_days_and_credits_for_as_long_as_one_says() -> None:
+def test_entries_are_kept_as_the_settings_say_and_credits_for_as_long_as_one_says() -> None:
     declared = declare(credit_retention=90 * DAY)
+    found = {name: keep.seconds for name, keep in kept(catalogue, RetentionSettings()).items()}
+    longer = kept(catalogue, RetentionSettings(credit_events=60 * DAY))
 
-    assert {stream.retention for stream in catalogue.streams.values()} == {30 * DAY}
-    assert declared.streams["credit-events"].retention == 90 * DAY
-    assert declared.streams["customers"].retention == 30 * DAY
+    assert set(found.values()) == {30 * DAY}
+    assert kept(declared, RetentionSettings(streams=DAY))["credit-events"].seconds == 90 * DAY
+    assert kept(declared, RetentionSettings(streams=DAY))["customers"].seconds == DAY
+    assert {keep.seconds for keep in longer.values()} == {30 * DAY, 60 * DAY}
+    assert longer["credit-events"].seconds == 60 * DAY
 
 
 def test_a_shared_stream_gets_an_event_once_for_everybody() -> None:

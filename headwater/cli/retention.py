@@ -1,0 +1,106 @@
+"""`headwater streams trim` and `headwater db gc`: remove what is old and nobody needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from headwater.cli.connected import connected
+from headwater.cli.invocation import Invocation
+from headwater.cli.output import Table
+from headwater.cli.params import confirmed
+from headwater.cli.wiring import Wiring
+from headwater.config import duration
+from headwater.errors import HeadwaterError
+from headwater.retention import Keep, Trimmed, Trims, alone, kept
+from headwater.retention import trim as trim_streams
+from headwater.topology import Catalogue
+
+
+class Keeping(click.ParamType[Keep]):
+    """How much of a stream to keep: an age (7d) or the newest so many entries (100000)."""
+
+    name = "age|entries"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Keep:
+        """One of the two."""
+        if isinstance(value, Keep):
+            return value
+        if value.isdigit():
+            return Keep(None, int(value))
+        try:
+            return Keep(duration(value))
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is no duration like 7d, and no number of entries", param, ctx)
+
+
+@click.command(
+    epilog="Examples:  headwater streams trim --dry-run  ·  headwater streams trim  ·  "
+    "headwater streams trim --stream credit-events --keep 3d  ·  "
+    "headwater streams trim --stream credit-events --most 1000000 --yes"
+)
+@click.option("--stream", metavar="NAME", help="Only this one: its key, or the name of its family.")
+@click.option("--keep", type=Keeping(), help="Instead of the retention: 7d, or so many entries.")
+@click.option(
+    "--most",
+    type=click.IntRange(0),
+    metavar="N",
+    help="No more than so many entries stay, even if a group lacks what goes: recorded as its gap.",
+)
+@click.option("--dry-run", is_flag=True, help="Print what would go; remove nothing.")
+@click.option("--yes", is_flag=True, help="With --most: do not ask.")
+@click.pass_obj
+def trim(
+    invocation: Invocation, stream: str | None, keep: Keep | None, most: int | None, dry_run: bool, yes: bool
+) -> None:
+    """Remove entries that are older than their retention and applied by every group that holds the stream.
+
+    A group holds what it has not applied while somebody works for it, and for a lease after that
+    (retention.group_lease). What it lacks when entries go later is counted and recorded as a gap.
+    """
+    if most is not None and not dry_run:
+        confirmed("Remove entries that groups may not have read?", yes=yes)
+
+    async def work(wiring: Wiring) -> Trims:
+        ground = await wiring.ground()
+        found = kept(ground.catalogue, wiring.settings.retention)
+        keeps = {name: _kept(one, keep, most) for name, one in found.items()}
+        keys = _keys(ground.catalogue, stream)
+        async with alone(wiring.source_url):
+            return await trim_streams(ground, keeps, wiring.leases, only=keys, dry=dry_run)
+
+    done = connected(invocation, work)
+    rows = [_row(one) for one in done.streams if stream is not None or one.length]
+    columns = ("stream", "entries", "would go" if dry_run else "removed", "held by", "passed over", "lost")
+    silent = {name: one for name, one in done.groups.items() if not one.holds}
+    for name, one in silent.items():
+        invocation.out.note(f"{name} holds nothing any more: nobody worked for it for {one.silent:.0f} s")
+    data = {
+        "dry_run": dry_run,
+        "streams": done.streams,
+        "groups": [{"group": name, **one._asdict()} for name, one in done.groups.items()],
+    }
+    invocation.out.result(
+        "streams.trim", data, text=Table(columns, rows) if rows else "no stream has entries"
+    )
+
+
+def _kept(declared: Keep, keep: Keep | None, most: int | None) -> Keep:
+    wanted = declared if keep is None else keep._replace(most=declared.most)
+    return wanted if most is None else wanted._replace(most=most)
+
+
+def _keys(catalogue: Catalogue, wanted: str | None) -> list[str] | None:
+    if wanted is None:
+        return None
+    found = [key for key, (one, _) in catalogue.all_keys().items() if wanted in {key, one.name}]
+    if not found:
+        raise HeadwaterError(f"no stream is declared as {wanted!r}", hint="headwater streams status")
+    return found
+
+
+def _row(one: Trimmed) -> tuple[Any, ...]:
+    lost = ", ".join(f"{group} {count}" for group, count in one.lost.items())
+    gone = one.removed if one.exact else f">={one.removed}"
+    return (one.stream, one.length, gone, ", ".join(one.held_by), ", ".join(one.passed_over), lost)
