@@ -11,7 +11,7 @@ CREATE TABLE headwater.reader (
 COMMENT ON COLUMN headwater.reader.app IS 'empty: declared nowhere';
 
 -- How old the oldest thing in the outbox was at each look: what stands in a stream since then is no older.
-CREATE TABLE headwater.outbox_floor (
+CREATE TABLE headwater.outbox_age (
     at   timestamptz PRIMARY KEY DEFAULT clock_timestamp(),
     said timestamptz NOT NULL
 );
@@ -25,4 +25,4 @@ CREATE TABLE headwater.upkeep (
 );
 
 -- migrate:down
-DROP TABLE headwater.upkeep, headwater.outbox_floor, headwater.reader;
+DROP TABLE headwater.upkeep, headwater.outbox_age, headwater.reader;
