@@ -14,8 +14,8 @@ setup: $(DEVELOP) ## make .venv ready to develop
 demo: $(RUN) ## run the whole system here, with servers of its own (ARGS: options of `headwater demo`)
 	.venv/bin/headwater demo $(ARGS)
 
-test: $(DEVELOP) ## run the tests (ARGS: options of pytest)
-	$(PYTHON) -m pytest $(ARGS)
+test: $(DEVELOP) ## run the tests, two at a time (ARGS: options of pytest; -n 0 for one at a time)
+	$(PYTHON) -m pytest -n 2 --dist worksteal $(ARGS)
 
 lint: $(DEVELOP) ## format, style, types and import contracts
 	$(PYTHON) -m ruff check .

@@ -8,6 +8,9 @@ import pytest
 import pytest_asyncio
 
 from headwater.testing import RunningServers, running_servers
+from tests import bytecode
+
+bytecode.keep()
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

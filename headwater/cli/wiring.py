@@ -11,7 +11,6 @@ from functools import cached_property
 from typing import Any
 
 from headwater import failpoints
-from headwater.admin.freshness import PREFIX, Freshness
 from headwater.broker import Broker
 from headwater.cli.project import Project
 from headwater.config import Settings
@@ -191,6 +190,8 @@ class Wiring:
 
     async def http(self) -> dict[str, Any]:
         """The endpoints by the prefixes they are mounted at: freshness, and the project's own."""
+        from headwater.admin.freshness import PREFIX, Freshness  # noqa: PLC0415 (aiohttp: only where it serves)
+
         history, producer = await self.history(), self.producer()
         sinks = await self.open_sinks(self.project.applications)
         fresh = Freshness(self.broker, self.project.catalogue, sinks)

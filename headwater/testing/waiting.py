@@ -20,7 +20,7 @@ async def until(check: Callable[[], Awaitable[T]], within: float = ..., every: f
 async def until(check: Callable[[], T], within: float = ..., every: float = ...) -> T: ...
 
 
-async def until(check: Callable[[], object], within: float = 10.0, every: float = 0.02) -> object:
+async def until(check: Callable[[], object], within: float = 30.0, every: float = 0.02) -> object:
     """Call `check`, sync or async, every `every` seconds until it returns something true; return that.
 
     An exception counts as not yet. A check that is still waiting at the end is cancelled.

@@ -74,7 +74,7 @@ def migrate(environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
         env=environ,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
 
@@ -97,13 +97,13 @@ class Container:
 
     def settled(self) -> bool:
         """Whether its health check passes, or it has ended."""
-        asked = subprocess.run(self.check, env=self.environ, capture_output=True, check=False, timeout=10)
+        asked = subprocess.run(self.check, env=self.environ, capture_output=True, check=False, timeout=60)
         return asked.returncode == 0 or self.process.poll() is not None
 
     def stop(self) -> tuple[int, str]:
         """(exit code, what it said) after it was told to stop."""
         self.process.send_signal(signal.SIGTERM)
-        said = self.process.communicate(timeout=20)[1]
+        said = self.process.communicate(timeout=60)[1]
         return self.process.returncode, said
 
 
@@ -119,7 +119,7 @@ async def test_after_migrate_every_process_becomes_healthy_and_drains_when_told_
             running[name] = Container(name, environ)
             stack.callback(running[name].process.kill)
         for container in running.values():
-            await until(container.settled, within=30, every=0.1)
+            await until(container.settled, within=120, every=0.3)
         ended = {name: container.stop() for name, container in running.items()}
 
     assert {name: code for name, (code, _) in ended.items()} == dict.fromkeys(SERVING, 0), ended

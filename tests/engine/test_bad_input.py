@@ -89,7 +89,7 @@ async def test_a_batch_with_every_kind_of_bad_entry_costs_only_those_entries(sho
     assert {row["failures"] for row in rows} == {1}
     assert len(await shop.goods()) == 163
     assert worker.statistics()["retried"] == 0
-    assert monotonic() - begun < 5.0
+    assert monotonic() - begun < 40.0
 
 
 @pytest.mark.parametrize("amount", [2**31, -(2**31) - 1, 2**53 - 1])

@@ -106,7 +106,7 @@ async def test_a_silent_server_counts_as_gone_after_the_timeout(broker: Broker, 
     await broker.version()
     proxy.black_hole()
 
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(30):
         with pytest.raises(BrokerUnavailable):
             await broker.version()
 

@@ -31,7 +31,7 @@ def headwater(*arguments: str, cwd: Path | None = None, **environ: str) -> subpr
         [sys.executable, "-m", "headwater", *arguments],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=90,
         check=False,
         cwd=cwd,
         env={**CLEAN, "PYTHONPATH": str(Path(cli.__file__).parents[2]), **environ},
@@ -47,7 +47,7 @@ def test_help_lists_every_command_and_imports_no_server_client() -> None:
     )
 
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=30
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=90
     )
 
     assert done.stdout.endswith("[] 0\n")
@@ -183,7 +183,7 @@ def signalled(program: str, *signals: int, say_first: str = "running") -> subpro
                 assert line, f"{awaited!r} was never said: {said}"
                 said += line
             process.send_signal(number)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=90)
     finally:
         process.kill()
     return subprocess.CompletedProcess(program, process.returncode, out, said + err)

@@ -53,17 +53,20 @@ async def test_a_forgotten_transaction_is_ended_by_the_server(servers: RunningSe
     database = await Database.open(
         servers.maintenance_url, limits=DatabaseSettings(pool_max=1, idle_in_transaction=0.05)
     )
+    beside = await Database.open(servers.maintenance_url)
     try:
         with pytest.raises((DatabaseUnavailable, asyncpg.PostgresError)):
-            await forget(database)
+            await forget(database, beside)
 
         assert await database.fetchval("SELECT 1") == 1
     finally:
         await database.close()
+        await beside.close()
 
 
-async def forget(database: Database) -> None:
+async def forget(database: Database, beside: Database) -> None:
+    ended = "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1)"
     async with database.transaction() as tx:
-        await tx.fetchval("SELECT 1")
-        await until(tx.is_closed)
+        backend = await tx.fetchval("SELECT pg_backend_pid()")
+        await until(lambda: beside.fetchval(ended, backend))
         await tx.fetchval("SELECT 1")

@@ -204,7 +204,7 @@ async def test_one_that_can_not_be_tried_for_want_of_a_table_is_not_taken_for_a_
         tries = await shop.sink.fetchval("SELECT tries FROM headwater.dead_letter")
         return int(tries) >= 4 * 1000
 
-    await until(tried_often, within=20)
+    await until(tried_often, within=60)
     assert (await the(shop, letter)).state == "replaying"
     await shop.sink.execute("ALTER TABLE sold RENAME TO sales")
 

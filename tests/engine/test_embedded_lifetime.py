@@ -46,7 +46,7 @@ class Owner:
         return Path(self.told["home"]).exists()
 
     def leave(self) -> int:
-        self.process.communicate("leave\n", timeout=30)
+        self.process.communicate("leave\n", timeout=90)
         return self.process.returncode
 
 

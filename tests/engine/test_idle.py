@@ -45,16 +45,16 @@ async def test_an_idle_worker_costs_little_and_is_there_at_once(shop: Shop) -> N
     assert len(keys) == STREAMS
 
     asked, busy, since = await commands(shop.broker), sum(os.times()[:2]), monotonic()
-    await until(lambda: monotonic() > since + WATCHED, within=WATCHED + 5, every=0.5)
+    await until(lambda: monotonic() > since + WATCHED, within=WATCHED + 30, every=0.5)
     asked, busy = await commands(shop.broker) - asked - 1, sum(os.times()[:2]) - busy
 
     assert asked / WATCHED < 5
     assert busy / WATCHED < 0.05  # all of this process, on a machine that others use; alone it is below 0.01
     delays = []
-    for _ in range(5):
+    for _ in range(10):
         handled.clear()
         began = monotonic()
         await shop.broker.append([(keys[-1], sale(shop, f"s{began}"))])
         await handled.wait()
         delays.append(monotonic() - began)
-    assert min(delays) < AT_ONCE
+    assert sorted(delays)[2] < AT_ONCE  # the others may have waited for the machine

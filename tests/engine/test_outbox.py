@@ -198,7 +198,7 @@ async def test_many_events_are_said_in_the_order_given_or_not_at_all(shop: Shop)
 
 
 async def test_a_commit_wakes_the_relay_long_before_it_would_look_by_itself(shop: Shop) -> None:
-    relay = shop.start(shop.relay(), poll=60.0)
+    relay = shop.start(shop.relay(), poll=600.0)
     await until(lambda: relay.leading)
     connection = await connect(shop.source.url)
     try:
@@ -210,6 +210,6 @@ async def test_a_commit_wakes_the_relay_long_before_it_would_look_by_itself(shop
         await until(lambda: published(1), every=0.002)
         await shop.sell("measured")
 
-        await until(lambda: published(2), within=1.0, every=0.002)
+        await until(lambda: published(2), every=0.002)
     finally:
         await connection.close()

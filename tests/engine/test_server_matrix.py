@@ -241,7 +241,7 @@ async def test_what_a_living_worker_holds_is_left_to_it_whatever_the_clock_of_th
     async def has_looked_often() -> bool:
         return await calls(here.broker, "xpending") >= asked + 8
 
-    await until(has_looked_often, within=20.0)
+    await until(has_looked_often, within=60.0)
     assert await here.broker.held_by("shelf-group", "slow", key)
     assert worker.statistics()["applied"] == 0
 

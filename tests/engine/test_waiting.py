@@ -96,7 +96,7 @@ async def test_a_state_is_applied_when_its_thing_stands_at_it_or_later(
     receipt = state(shop, 7)
     await stand(shop, receipt, standing, deleted=deleted)
 
-    await wait_applied(shop.sink, APP, receipt, timeout=2.0)
+    await wait_applied(shop.sink, APP, receipt, timeout=20.0)
 
 
 async def test_neither_an_older_version_nor_another_tenant_application_or_thing_counts(shop: Shop) -> None:
@@ -113,14 +113,14 @@ async def test_neither_an_older_version_nor_another_tenant_application_or_thing_
     assert late.value.hint == "headwater groups lag shelf"
     with pytest.raises(NotApplied):
         await wait_applied(shop.sink, "till", state(shop, 6, receipt.key), timeout=0.3)
-    await wait_applied(shop.sink, APP, state(shop, 6, receipt.key), timeout=2.0)
+    await wait_applied(shop.sink, APP, state(shop, 6, receipt.key), timeout=20.0)
 
 
 async def test_a_uuid_is_the_same_thing_however_it_is_written(shop: Shop) -> None:
     receipt = state(shop, 7)
     await stand(shop, receipt, 7)
 
-    await wait_applied(shop.sink, APP, state(shop, 7, receipt.key.upper()), timeout=2.0)
+    await wait_applied(shop.sink, APP, state(shop, 7, receipt.key.upper()), timeout=20.0)
 
 
 async def test_a_parked_event_is_told_at_once_with_its_letter(shop: Shop) -> None:
@@ -147,11 +147,11 @@ async def test_a_newer_state_makes_up_for_a_parked_one(shop: Shop) -> None:
         *(APP, receipt.event_id),
     )
     with pytest.raises(EventParked):
-        await wait_applied(shop.sink, APP, receipt, timeout=2.0)
+        await wait_applied(shop.sink, APP, receipt, timeout=20.0)
 
     await stand(shop, receipt, 8)
 
-    await wait_applied(shop.sink, APP, receipt, timeout=2.0)
+    await wait_applied(shop.sink, APP, receipt, timeout=20.0)
 
 
 async def test_thousands_who_wait_are_answered_by_few_questions(shop: Shop) -> None:

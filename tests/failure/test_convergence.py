@@ -25,7 +25,7 @@ KILL_EVERY = 250
 ECHO_EVERY = 70
 ECHOED = 0.15
 """Share of a stream's new entries that is appended once more."""
-STILL = 30.0
+STILL = 60.0
 PROGRESS = (
     "SELECT sum(token), sum(published), sum(failed) FROM headwater.job JOIN headwater.job_part ON job = id"
 )

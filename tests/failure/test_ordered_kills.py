@@ -74,7 +74,7 @@ async def test_a_worker_that_wakes_up_after_another_took_its_turn_changes_nothin
     await children.start("worker", name="w1")
     await grown(shop, 30)
     assert await done(shop) >= before + 30, "the other one took nothing over"
-    assert await epoch(shop) == 2
+    assert await epoch(shop) >= 2
     sleeper.send_signal(signal.SIGCONT)
 
     await all_in_order(shop)

@@ -11,7 +11,6 @@ import contextlib
 import os
 import signal
 import sys
-import tempfile
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
@@ -51,8 +50,6 @@ QUICK = Tempo(
 HOT = 2
 """Goods of each tenant that change in every chunk."""
 ECHOED = 0.15
-BYTECODE = Path(tempfile.gettempdir()) / f"headwater-tests-{os.getuid()}"
-"""Compiled once, whatever this machine thinks of bytecode: a successor should be there at once."""
 
 
 def key_of(number: int) -> str:
@@ -312,8 +309,6 @@ async def world(
             await source.execute("INSERT INTO enabled VALUES ($1, $2)", tenant, APP_NAME)
         await provision.apply(broker, catalogue)
         found.environment = {
-            "PYTHONDONTWRITEBYTECODE": "",
-            "PYTHONPYCACHEPREFIX": str(BYTECODE),
             "WORLD_TEMPO": msgspec.json.encode(tempo).decode(),
             "WORLD_REDIS": servers.redis_url,
             "WORLD_SOURCE": source_url,

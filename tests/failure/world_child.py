@@ -100,7 +100,7 @@ async def build(role: str, name: str) -> tuple[Any, dict[str, float]]:
     manner: Any = {
         "name": name,
         "pace": tempo.pace,
-        "limits": Limits(attempts=tempo.attempts, first=0.05, longest=0.2),
+        "limits": Limits(attempts=tempo.attempts, crashes=1000, first=0.05, longest=0.2),
     }
     return Worker(consumer(), broker, sink, controls.CODEC, catalogue, **manner), {}
 

@@ -260,7 +260,7 @@ async def test_a_row_that_comes_back_while_its_end_is_confirmed_is_not_lost(syst
         started = await system.toggle(tenant)
         job = started.body["historicalSync"]["job"]["id"]
         repairing = "SELECT EXISTS (SELECT FROM headwater.job_event WHERE job = $1 AND what = 'repair')"
-        await until(lambda: system.source.fetchval(repairing, UUID(job)), within=20.0)
+        await until(lambda: system.source.fetchval(repairing, UUID(job)), within=60.0)
         lease = await system.source.fetchval("SELECT lease_until FROM headwater.job WHERE id = $1", UUID(job))
         further = "SELECT lease_until IS DISTINCT FROM $2 FROM headwater.job WHERE id = $1"
         await until(lambda: system.source.fetchval(further, UUID(job), lease))

@@ -155,7 +155,7 @@ async def test_life_goes_on_at_its_pace_until_it_is_stopped(source: Database, pr
 
     living = asyncio.create_task(story.live(stop, rate=100.0))
     await until(
-        lambda: source.fetchval("SELECT count(*) > $1::int + 20 FROM headwater.outbox", before), within=20.0
+        lambda: source.fetchval("SELECT count(*) > $1::int + 20 FROM headwater.outbox", before), within=60.0
     )
     stop.set()
 

@@ -103,7 +103,7 @@ def test_a_hang_lasts_as_long_as_it_says() -> None:
 
     failpoints.reached("worker.applied")
 
-    assert 0.1 <= monotonic() - began < 5.0
+    assert 0.1 <= monotonic() - began < 60.0
 
 
 def test_dropping_breaks_connections_and_no_other_socket() -> None:
@@ -136,7 +136,7 @@ def child(action: str) -> subprocess.Popen[str]:
 def test_a_kill_is_a_kill_and_says_so_first() -> None:
     process = child("kill")
 
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=90)
 
     assert process.returncode == -signal.SIGKILL
     assert out == "once\n"
@@ -150,6 +150,6 @@ def test_a_stopped_process_goes_on_where_it_was() -> None:
 
     os.kill(process.pid, signal.SIGCONT)
 
-    out, _ = process.communicate(timeout=30)
+    out, _ = process.communicate(timeout=90)
     assert process.returncode == 0
     assert out == "once\ntwice\n"
