@@ -19,11 +19,12 @@ from headwater.admin import Problem, policy, principal, read_json, reply
 from headwater.database import Row, load
 from headwater.errors import DeclarationError, JobRefused
 from headwater.publish import Producer
-from headwater.replay import History
+from headwater.replay import History, Job
 from producers.rows import utc
 
 APPLICATIONS = "/organizations/{orgId}/applications"
 LONGEST_WAIT = 60.0
+MOST_LISTED = 500
 
 
 def application(history: History, producer: Producer) -> web.Application:
@@ -34,7 +35,15 @@ def application(history: History, producer: Producer) -> web.Application:
     app.router.add_post(f"{APPLICATIONS}/{{app}}/toggle", endpoints.toggle)
     app.router.add_post(f"{APPLICATIONS}/{{app}}/sync-historical", endpoints.sync_historical)
     app.router.add_get(f"{APPLICATIONS}/{{app}}/sync-status", endpoints.sync_status)
+    app.router.add_get(f"{APPLICATIONS}/{{app}}/jobs", endpoints.jobs)
     app.router.add_get(f"{APPLICATIONS}/{{app}}/jobs/{{job}}", endpoints.job)
+    for verb, steer in (
+        ("pause", endpoints.pause),
+        ("resume", endpoints.resume),
+        ("cancel", endpoints.cancel),
+        ("retry", endpoints.retry),
+    ):
+        app.router.add_post(f"{APPLICATIONS}/{{app}}/jobs/{{job}}/{verb}", steer)
     return app
 
 
@@ -93,17 +102,57 @@ class Endpoints:
         return reply(status_report(status))
 
     @policy("read", tenant="orgId")
+    async def jobs(self, request: web.Request) -> web.Response:
+        """The application's jobs for this tenant, newest first; `?limit=50` at most."""
+        tenant, limit = _tenant(request), _limit(request)
+        jobs = await _known(self._service.jobs(tenant, _app(request), limit=limit))
+        return reply({"jobs": [job_report(one) for one in jobs]})
+
+    @policy("read", tenant="orgId")
     async def job(self, request: web.Request) -> web.Response:
-        """One job and its audit trail."""
-        tenant, jobs = _tenant(request), self._service.history.jobs
+        """One job, the rows it could not say, and its audit trail."""
+        job, jobs = await self._job(request), self._service.history.jobs
+        refused, events = await jobs.quarantine(job.id), await jobs.events(job.id)
+        return reply({**job_report(job), "quarantined": refused, "events": events})
+
+    @policy("write", tenant="orgId")
+    async def pause(self, request: web.Request) -> web.Response:
+        """Stop reading within a second: 202 until it has, then 200."""
+        job = await self._job(request)
+        job = await _known(self._service.history.jobs.pause(job, principal(request).id))
+        return reply({"job": job_report(job)}, 200 if job.state == "paused" else 202)
+
+    @policy("write", tenant="orgId")
+    async def resume(self, request: web.Request) -> web.Response:
+        """Go on behind the last chunk."""
+        job = await self._job(request)
+        return reply({"job": job_report(await _known(self._service.resume(job, principal(request).id)))})
+
+    @policy("write", tenant="orgId")
+    async def cancel(self, request: web.Request) -> web.Response:
+        """End within a second: 202 until it has, then 200."""
+        job = await _known(self._service.cancel(await self._job(request), principal(request).id))
+        return reply({"job": job_report(job)}, 200 if job.finished else 202)
+
+    @policy("write", tenant="orgId")
+    async def retry(self, request: web.Request) -> web.Response:
+        """Queue a job again that failed, diverged or was cancelled."""
+        job = await self._job(request)
+        return reply({"job": job_report(await _known(self._service.retry(job, principal(request).id)))}, 202)
+
+    async def _job(self, request: web.Request) -> Job:
+        """The job of the path, if it is this tenant's and this application's."""
+        tenant = _tenant(request)
         try:
             identity = str(uuid.UUID(request.match_info["job"]))
         except ValueError:
             raise Problem(404, "no such job") from None
-        job = await jobs.get(identity)
+        job = await self._service.history.jobs.get(identity)
         if job is None or job.tenant != tenant:
             raise Problem(404, "no such job")
-        return reply({**job_report(job), "events": await jobs.events(identity)})
+        if job.app != await _known(self._service.code(tenant, _app(request))):
+            raise Problem(404, "no such job")
+        return job
 
 
 async def _known(asked: Awaitable[Any]) -> Any:
@@ -143,6 +192,13 @@ def _wait(request: web.Request) -> float:
     if not 0 <= seconds <= LONGEST_WAIT:
         raise Problem(400, f"wait is a number of seconds from 0 to {LONGEST_WAIT:g}", field="wait")
     return seconds
+
+
+def _limit(request: web.Request) -> int:
+    text = request.query.get("limit", "50")
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:5]) <= MOST_LISTED):
+        raise Problem(400, f"limit is a number from 1 to {MOST_LISTED}", field="limit")
+    return int(text)
 
 
 def _check_since(since: datetime | None) -> None:

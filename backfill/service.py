@@ -211,6 +211,31 @@ class HistoricalSync:
             raise NotEnabled(f"the application is not enabled for this tenant ({known['app_code']})")
         return str(known["app_code"])
 
+    async def code(self, tenant: str, app: str) -> str:
+        """An application's code. Raises Unknown."""
+        async with self.history.ways.source.connection() as connection:
+            return str((await self._application(connection, tenant, app))["app_code"])
+
+    async def jobs(self, tenant: str, app: str, *, limit: int) -> list[Job]:
+        """Jobs, newest first. Raises Unknown."""
+        return await self.history.jobs.listed(tenant, await self.code(tenant, app), limit=limit)
+
+    async def resume(self, job: Job, actor: str) -> Job:
+        """Let a paused job go on. Raises JobRefused, NotEnabled."""
+        await self.enabled(job.tenant, job.app)
+        return await self.history.jobs.resume(job, actor)
+
+    async def retry(self, job: Job, actor: str) -> Job:
+        """Queue a job again that ended badly. Raises JobRefused, NotEnabled."""
+        await self.enabled(job.tenant, job.app)
+        return await self.history.jobs.retry(job, actor)
+
+    async def cancel(self, job: Job, actor: str) -> Job:
+        """End one open job within a second. Raises JobRefused: it has ended."""
+        if not await self.history.jobs.cancel(job.tenant, job.app, actor, job=job.id):
+            raise JobRefused(f"the backfill has ended already ({job.state})", job=job)
+        return await self.history.jobs.get(job.id) or job
+
     async def finished(self, job: Job, *, within: float) -> Job:
         """The job when it has ended, or as it stands `within` seconds from now."""
         try:

@@ -49,8 +49,12 @@ POINTS = {
     "republish.appended": "rows that are said again are on their streams, and no checkpoint says so",
     "republish.checkpointed": "the checkpoint says so",
     "producer.sent": "events of a direct producer are on their streams, and its caller does not know",
+    "backfill.appending": "rows were read and are events now; nothing of them was appended",
     "backfill.appended": "a part of a chunk is on its streams, and no checkpoint says so",
     "backfill.checkpointed": "the checkpoint says so",
+    "backfill.subject": "a subject is said to its end, and its part is not done yet",
+    "backfill.caught_up": "the application has applied everything the job appended; nothing was compared",
+    "backfill.compared": "both sides were compared, and the job has not ended",
 }
 """Every failpoint: what is true at that moment."""
 

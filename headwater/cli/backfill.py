@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import asyncpg
 import click
@@ -100,13 +100,18 @@ def plan(
 @command.command(
     epilog="Examples:  headwater backfill start crm --tenant T  ·  "
     "headwater backfill start crm --tenant T --since 2026-11-01T00:00:00Z --only users  ·  "
-    "headwater backfill start crm --tenant T --detach"
+    "headwater backfill start crm --tenant T --detach  ·  "
+    "headwater backfill start crm --tenant T --rate 2000 --priority -5"
 )
 @_scoped
+@click.option("--priority", type=click.IntRange(-100, 100), default=0, help="The larger the sooner.")
+@click.option("--rate", type=click.IntRange(1, 10_000_000), help="Most rows a second.")
 @click.option("--detach", is_flag=True, help="Only queue it: a running `headwater admin` takes it up.")
 @click.option("--dry-run", is_flag=True, help="As `plan`: count, and say nothing.")
 @click.pass_context
-def start(ctx: click.Context, /, detach: bool, dry_run: bool, **scope: Any) -> None:
+def start(
+    ctx: click.Context, /, detach: bool, dry_run: bool, priority: int, rate: int | None, **scope: Any
+) -> None:
     """Queue a backfill and run it here, unless a runner elsewhere takes it up first.
 
     Ends with 0 only when source and application were proven to agree, or for a partial run.
@@ -118,20 +123,21 @@ def start(ctx: click.Context, /, detach: bool, dry_run: bool, **scope: Any) -> N
 
     async def work(wiring: Wiring) -> Job:
         history = await wiring.history()
-        job = await _queue(wiring, history, _Scope(**scope))
+        job = await _queue(wiring, history, _Scope(**scope), {"priority": priority, "rate": rate})
         invocation.out.note(f"backfill {job.id} of {job.app}")
         return job if detach else await Follower(invocation.out, wiring, job.id).run_to_end()
 
     _finish(invocation, connected(invocation, work), detached=detach)
 
 
-async def _queue(wiring: Wiring, history: History, scope: _Scope) -> Job:
+async def _queue(wiring: Wiring, history: History, scope: _Scope, pace: dict[str, Any]) -> Job:
     app, options = await _options(wiring, history, scope)
     about = {
         "since": scope.since,
         "asked_by": asked_by(),
         "reason": "command line",
         "delay": wiring.settings.backfill.settle_after_toggle,
+        **pace,
     }
     async with (await wiring.open_source()).transaction() as tx:
         try:
@@ -216,7 +222,7 @@ async def _get(jobs: Jobs, job: str) -> Job:
 @click.option("--dry-run", is_flag=True, help="Say what would end; end nothing.")
 @click.pass_obj
 def cancel(invocation: Invocation, job: str, dry_run: bool) -> None:
-    """End a backfill behind its present chunk; what it said already stays said."""
+    """End a backfill within a second; what it said already stays said."""
 
     async def work(wiring: Wiring) -> tuple[Job, bool]:
         jobs = Jobs(await wiring.open_source())
@@ -229,7 +235,50 @@ def cancel(invocation: Invocation, job: str, dry_run: bool) -> None:
         return found, not dry_run
 
     found, done = connected(invocation, work)
-    word = "ends behind its present chunk" if done else "would end"
+    word = "ends within a second" if done else "would end"
     word = "cancelled" if found.state == "cancelled" else word
     data = {"job": as_data(found), "dry_run": dry_run}
     invocation.out.result("backfill.cancel", data, text=f"{found.id}  {found.app}  {word}")
+
+
+@command.command(epilog="Examples:  headwater backfill pause JOB")
+@click.argument("job", type=JobId())
+@click.pass_obj
+def pause(invocation: Invocation, job: str) -> None:
+    """Stop a backfill from reading on, within a second; it keeps its place."""
+    _steer(invocation, job, "pause", "pauses within a second")
+
+
+@command.command(epilog="Examples:  headwater backfill resume JOB")
+@click.argument("job", type=JobId())
+@click.pass_obj
+def resume(invocation: Invocation, job: str) -> None:
+    """Let a paused backfill go on behind its last chunk."""
+    _steer(invocation, job, "resume", "goes on")
+
+
+@command.command(epilog="Examples:  headwater backfill retry JOB")
+@click.argument("job", type=JobId())
+@click.pass_obj
+def retry(invocation: Invocation, job: str) -> None:
+    """Queue a backfill again that failed, diverged or was cancelled.
+
+    Subjects that were said to their end are compared and repaired only; the others go on behind their
+    last chunk. A running `headwater admin` takes it up.
+    """
+    _steer(invocation, job, "retry", "waits for a runner")
+
+
+def _steer(invocation: Invocation, job: str, what: Literal["pause", "resume", "retry"], word: str) -> None:
+    async def work(wiring: Wiring) -> Job:
+        history = await wiring.history()
+        found = await _get(history.jobs, job)
+        if what == "retry" and not await history.enabled(found.tenant, found.app):
+            raise HeadwaterError(f"{found.app} is not enabled for the tenant {found.tenant}")
+        steer = {"pause": history.jobs.pause, "resume": history.jobs.resume, "retry": history.jobs.retry}
+        return await steer[what](found, asked_by())
+
+    found = connected(invocation, work)
+    text = f"{found.id}  {found.app}  {found.state}: {word}" if found.state != "paused" else None
+    data = {"job": as_data(found)}
+    invocation.out.result(f"backfill.{what}", data, text=text or f"{found.id}  {found.app}  paused")

@@ -28,13 +28,27 @@ def asked_by() -> str:
 
 def as_data(job: Job, *, details: bool = False) -> dict[str, Any]:
     """A job for JSON."""
-    names = ("id", "tenant", "app", "state", "since", "asked_by", "reason", "cancelled", "created_at")
-    head = {name: getattr(job, name) for name in (*names, "started_at", "finished_at", "error")}
+    names = (
+        "id",
+        "tenant",
+        "app",
+        "state",
+        "since",
+        "asked_by",
+        "reason",
+        "cancelled",
+        "paused",
+        "created_at",
+    )
+    head = {
+        name: getattr(job, name)
+        for name in (*names, "started_at", "finished_at", "error", "priority", "rate")
+    }
     return {**head, "parts": [_part(part, details=details) for part in job.parts]}
 
 
 def _part(part: Part, *, details: bool) -> dict[str, Any]:
-    names = ("subject", "state", "expected", "published", "failed", "error")
+    names = ("subject", "state", "expected", "read", "published", "failed", "error")
     return {name: getattr(part, name) for name in (*names, *(["details"] if details else []))}
 
 
@@ -97,7 +111,7 @@ class Follower:
     ) -> asyncio.Task[str] | None:
         if before is not None:
             before.result()  # a server that went away ends this command; the job waits for the next runner
-        claimed = await jobs.claim(self._wiring.name, only=self._job)
+        claimed = await runner.claim(only=self._job)
         return asyncio.create_task(runner.one(claimed), name="backfill") if claimed else None
 
     async def _look(self, jobs: Jobs, bars: contextlib.ExitStack) -> Job:

@@ -162,6 +162,7 @@ class Wiring:
             window=self.settings.backfill.window,
             settle=self.settings.backfill.settle_after_toggle,
             realm=self.settings.realm,
+            jobs_at_once=self.settings.backfill.jobs_at_once or max(1, self.settings.database.pool_max // 3),
         )
 
     async def runner(self) -> Runner:

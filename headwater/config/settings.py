@@ -111,6 +111,14 @@ class BackfillSettings(Section, frozen=True, kw_only=True):
         int, about("Historical entries a group may be behind before a job waits.", least=1, most=100_000)
     ] = 500
     runners: Annotated[int, about("Jobs run at once by one process.", least=1, most=64)] = 2
+    jobs_at_once: Annotated[
+        int,
+        about(
+            "Jobs run at once by all processes; 0: a third of database.pool_max, at least one.",
+            least=0,
+            most=1000,
+        ),
+    ] = 0
     settle_after_toggle: Annotated[
         float,
         about(

@@ -10,6 +10,7 @@ digests agree, not when the last append returned. What still differs is repaired
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
@@ -18,12 +19,12 @@ import msgspec
 from headwater import failpoints, telemetry
 from headwater.broker import Broker, EntryId, provision
 from headwater.database import Database, Row, load
-from headwater.errors import BrokerRefused, EventError, HeadwaterError, ServerUnavailable
+from headwater.errors import BrokerRefused, EventError, HeadwaterError, JobRefused, ServerUnavailable
 from headwater.event import Event, Fields
 from headwater.publish import REALM, Outgoing, Said
 from headwater.replay.backfill import Backfill
 from headwater.replay.digest import Comparer, Comparison, Differences, Mirrored
-from headwater.replay.jobs import DETAILS, Cancelled, Fenced, Job, Jobs, Part, Step
+from headwater.replay.jobs import DETAILS, LEASE, Cancelled, Fenced, Job, Jobs, Part, Paused, Step
 from headwater.replay.window import Window
 
 log = telemetry.logger(__name__)
@@ -50,6 +51,10 @@ class Ways(msgspec.Struct, frozen=True, kw_only=True):
     """Who speaks, as it stands in the envelopes."""
     realm: str = REALM
     """Stands where a tenant would, for subjects that belong to none."""
+    lease: float = LEASE
+    """Seconds after which a silent runner's job is taken over."""
+    jobs_at_once: int | None = None
+    """Most jobs of the source in the hands of runners, in all processes; None: no limit."""
 
     def backfill(self, subject: str) -> Backfill:
         """The backfill of a subject. Raises HeadwaterError."""
@@ -66,6 +71,7 @@ class JobRun:
         self._ways = ways
         self._jobs = jobs
         self._holder = holder
+        self._kept = time.monotonic() - ways.lease
         self._window = Window(ways.broker, ways.window)
         self.job = job
 
@@ -76,13 +82,24 @@ class JobRun:
         """
         try:
             return await self._run()
-        except Cancelled:
-            return await self._end("cancelled")
+        except (Cancelled, Paused) as asked:
+            return await self.give_way(asked)
         except (Fenced, ServerUnavailable, BrokerRefused):
             raise
         except Exception as error:  # the edge of a job: a defect ends this one, and no other
             log.exception("backfill.job_failed", job=self.job.id)
             return await self._end("failed", f"{type(error).__name__}: {error}"[:500])
+
+    async def give_way(self, asked: Cancelled | Paused) -> str:
+        """End or let go of the job as was asked; its state. Raises Fenced."""
+        if isinstance(asked, Cancelled):
+            try:
+                return await self._end("cancelled")
+            except JobRefused:  # it ended by itself in that moment
+                return (await self._jobs.get(self.job.id) or self.job).state
+        state = await self._jobs.let_go(self.job)
+        await self._jobs.record(self.job.id, self._holder, state)
+        return state
 
     async def _run(self) -> str:
         job = self.job
@@ -96,8 +113,10 @@ class JobRun:
             failed = [part.subject for part in job.parts if not await self._subject(part)]
             if failed:
                 return await self._end("failed", f"failed: {', '.join(failed)}")
-        await self._jobs.move(job, "catching_up")
+        if job.state != "verifying":
+            await self._jobs.move(job, "catching_up")
         await self._applied()
+        failpoints.reached("backfill.caught_up")
         if job.since is not None:
             return await self._end("partial")
         await self._jobs.move(job, "verifying")
@@ -120,7 +139,8 @@ class JobRun:
         try:
             await self._rows(backfill)
             await self._tombstones(backfill)
-        except (Fenced, Cancelled, ServerUnavailable):
+            failpoints.reached("backfill.subject")
+        except (Fenced, Cancelled, Paused, ServerUnavailable, BrokerRefused):
             raise
         except Exception as error:  # a subject that can not be read or said must not stop the others
             log.exception("backfill.subject_failed", job=self.job.id, subject=part.subject)
@@ -160,21 +180,26 @@ class JobRun:
         """Append rows as historical events; a row that can not be said is counted and reported, not fatal."""
         appends: list[tuple[str, Fields]] = []
         details: list[dict[str, Any]] = []
-        failed = 0
+        refused: dict[str, str] = {}
         for row in rows:
             try:
                 appends += self._entries(backfill.say(row), row["version"])
                 error = None
             except (EventError, ValueError, TypeError, KeyError) as problem:
-                failed += 1
-                error = f"{type(problem).__name__}: {problem}"[:300]
+                refused[row["key"]] = error = f"{type(problem).__name__}: {problem}"[:300]
             if error:
                 name, value = next(iter(backfill.detail(row).items()))
                 details.append({name: value, "status": "failed", "error": error})
             elif report:
                 details.append({**backfill.detail(row), "status": "synced"})
         appended = await self._append(appends)
-        return Step(published=len(rows) - failed, failed=failed, appended=appended, details=details)
+        return Step(
+            read=len(rows),
+            published=len(rows) - len(refused),
+            refused=refused,
+            appended=appended,
+            details=details,
+        )
 
     def _entries(self, event: Event, version: int | None) -> list[tuple[str, Fields]]:
         job = self.job
@@ -186,7 +211,9 @@ class JobRun:
     async def _append(self, appends: list[tuple[str, Fields]]) -> dict[str, str]:
         if not appends:
             return {}
+        failpoints.reached("backfill.appending")
         await self._window.wait_for({stream for stream, _ in appends}, len(appends), self._keep)
+        await self._sure()
         replies = await self._ways.broker.append(appends)
         last: dict[str, str] = {}
         for (stream, _), reply in zip(appends, replies, strict=True):
@@ -195,8 +222,14 @@ class JobRun:
             last[stream] = reply
         return last
 
+    async def _sure(self) -> None:
+        """Before an append, that the job is still this runner's: Redis knows no token."""
+        if time.monotonic() - self._kept > self._ways.lease / 4:
+            await self._keep()
+
     async def _keep(self) -> None:
         await self._jobs.renew(self.job)
+        self._kept = time.monotonic()
 
     async def _tombstones(self, backfill: Backfill) -> None:
         """Say again what was deleted: it may have been while the application was away."""
@@ -212,9 +245,7 @@ class JobRun:
                 one for row in rows for one in self._entries(backfill.gone(row["key"]), row["version"])
             ]
             appended = await self._append(appends)
-            await self._jobs.checkpoint(
-                self.job, backfill.subject, Step(published=0, failed=0, appended=appended)
-            )
+            await self._jobs.checkpoint(self.job, backfill.subject, Step(appended=appended))
             after = rows[-1]["key"]
 
     async def _applied(self) -> None:
@@ -271,6 +302,7 @@ class JobRun:
             )
         comparer = Comparer(self._ways.source, sink)
         compared = await self._compare(comparer, sink)
+        failpoints.reached("backfill.compared")
         if all(one.clean for one in compared):
             return await self._end("verified")
         for one in compared:
@@ -312,13 +344,13 @@ class JobRun:
         size = max(1, self._ways.window // 2)
         for start in range(0, len(rows), size):
             step = await self._say(backfill, rows[start : start + size], report=False)
-            again = Step(published=0, failed=0, appended=step.appended)  # rows counted before
+            again = Step(appended=step.appended, refused=step.refused)  # rows counted before
             await self._jobs.checkpoint(self.job, compared.subject, again)
         gone = sorted(set(found.orphan) - {row["key"] for row in rows})
         for start in range(0, len(gone), size):
             some = gone[start : start + size]
             appends = [one for key in some for one in self._entries(backfill.gone(key), version)]
-            step = Step(published=0, failed=0, appended=await self._append(appends))
+            step = Step(appended=await self._append(appends))
             await self._jobs.checkpoint(self.job, compared.subject, step)
 
     async def _version_past_writers(self) -> int:

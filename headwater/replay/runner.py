@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from typing import Any
 
 from headwater import telemetry
 from headwater.errors import BrokerRefused, ServerUnavailable
 from headwater.replay.job_run import JobRun, Ways
-from headwater.replay.jobs import LEASE, Cancelled, Fenced, Job, Jobs
+from headwater.replay.jobs import Cancelled, Fenced, Job, Jobs, Paused
 
 log = telemetry.logger(__name__)
+LOOK = 0.25
+"""Seconds between looks whether a pause or the end of a job is asked for."""
 
 
 class Runner:
@@ -21,7 +25,7 @@ class Runner:
         self._holder = holder
         self._at_once = at_once
         self._stopping = asyncio.Event()
-        self.jobs = Jobs(ways.source)
+        self.jobs = Jobs(ways.source, lease=ways.lease)
 
     def stop(self) -> None:
         """Take no further job; the ones in hand stop behind their last checkpoint. Idempotent."""
@@ -39,7 +43,7 @@ class Runner:
     async def _lane(self, poll: float) -> None:
         while True:
             try:
-                job = await self.jobs.claim(self._holder)
+                job = await self.claim()
                 if job is None:
                     await asyncio.sleep(poll)
                 else:
@@ -51,24 +55,50 @@ class Runner:
                 log.exception("backfill.lane_failed")
                 await asyncio.sleep(1.0)
 
+    async def claim(self, *, only: str | None = None) -> Job | None:
+        """Take a job, unless as many are in hands as may be; None when there is none."""
+        return await self.jobs.claim(self._holder, only=only, at_once=self._ways.jobs_at_once)
+
     async def one(self, job: Job) -> str:
-        """Run one claimed job to its end; its final state, or `fenced`."""
+        """Run one claimed job until it ends or pauses; its state, or `fenced`.
+
+        What is asked meanwhile cuts it off wherever it is; as after a crash it goes on behind its last chunk.
+        """
         run = JobRun(self._ways, self.jobs, job, self._holder)
-        keeping = asyncio.create_task(self._keep(job), name="lease")
+        working = asyncio.create_task(run.run(), name="job")
+        watching = asyncio.create_task(self._watch(job), name="lease")
         try:
-            return await run.run()
+            await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
+            await _cut(working)
+            if not working.cancelled():
+                return working.result()
+            asked = watching.result()
+            return await run.give_way(asked)
         except Fenced as error:
             log.warning("backfill.fenced", job=job.id, error=str(error))
             return "fenced"
         finally:
-            keeping.cancel()
+            await _cut(working)
+            await _cut(watching)
 
-    async def _keep(self, job: Job) -> None:
+    async def _watch(self, job: Job) -> Cancelled | Paused:
+        """Keep the lease until something is asked. Raises Fenced."""
+        renew_at = time.monotonic() + self._ways.lease / 3
         while True:
-            await asyncio.sleep(LEASE / 3)
+            await asyncio.sleep(min(LOOK, self._ways.lease / 6))
             try:
-                await self.jobs.renew(job)
-            except (Fenced, Cancelled):
-                return  # the run itself hears of it at its next checkpoint
+                if time.monotonic() < renew_at:
+                    await self.jobs.asked(job)
+                else:
+                    await self.jobs.renew(job)
+                    renew_at = time.monotonic() + self._ways.lease / 3
+            except (Cancelled, Paused) as asked:
+                return asked
             except ServerUnavailable as error:
                 log.warning("backfill.lease_not_renewed", job=job.id, error=str(error))
+
+
+async def _cut(task: asyncio.Task[Any]) -> None:
+    while not task.done():
+        task.cancel()  # again and again: before Python 3.12 a wait that just ended drops a cancel
+        await asyncio.wait({task}, timeout=0.5)

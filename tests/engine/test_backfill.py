@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -12,6 +13,7 @@ from headwater.clock import now
 from headwater.errors import JobRefused
 from headwater.replay import Runner, Ways
 from headwater.replay.jobs import Fenced, Job, Jobs, Step
+from headwater.replay.states import State
 from headwater.testing import controls, until
 from headwater.testing.controls import GoodChanged
 from tests.engine.conftest import Shop
@@ -19,6 +21,7 @@ from tests.engine.entries import GOODS
 
 ABOUT = {"asked_by": "test", "reason": "enabled"}
 GROUP = "shelf-group"
+STATES: tuple[State, ...] = get_args(State)
 
 
 async def stocked(shop: Shop, count: int) -> dict[str, str]:
@@ -48,6 +51,29 @@ async def ended(shop: Shop, job: Job) -> Job:
     found = await until(finished)
     assert found is not None
     return found
+
+
+async def became(shop: Shop, job: Job, state: str, within: float = 30.0) -> Job:
+    """Wait until the job is in a state."""
+    jobs = Jobs(shop.source)
+
+    async def found() -> Job | None:
+        now_is = await jobs.get(job.id)
+        return now_is if now_is is not None and now_is.state == state else None
+
+    there = await until(found, within=within)
+    assert there is not None
+    return there
+
+
+async def claimed(shop: Shop) -> None:
+    """Wait until a runner has a job."""
+
+    async def leased() -> bool:
+        query = "SELECT lease_until IS NOT NULL FROM headwater.job"
+        return bool(await shop.source.fetchval(query))
+
+    await until(leased)
 
 
 def runner(shop: Shop, **changes: Any) -> Runner:
@@ -147,7 +173,7 @@ async def test_a_job_that_was_taken_over_can_be_changed_by_its_new_runner_only(s
         first.jobs.renew(old),
         first.jobs.move(old, "failed"),
         first.jobs.start_part(old, "goods", 9),
-        first.jobs.checkpoint(old, "goods", Step(published=9, failed=0, appended={})),
+        first.jobs.checkpoint(old, "goods", Step(published=9)),
         first.jobs.finish_part(old, "goods", "done"),
     ):
         with pytest.raises(Fenced):
@@ -227,6 +253,154 @@ async def test_a_cancelled_job_stops_within_a_chunk(shop: Shop) -> None:
 
     assert (await ended(shop, job)).state == "cancelled"
     assert await said(shop) == 10
+
+
+async def test_a_pause_lets_go_within_a_second_and_the_job_goes_on_behind_its_last_chunk(shop: Shop) -> None:
+    goods = await stocked(shop, 100)
+    await sleeper(shop)
+    shop.start(runner(shop, chunk=10, window=10))
+    jobs, job = Jobs(shop.source), await asked(shop)
+
+    async def window_is_full() -> bool:
+        return await said(shop) == 10
+
+    await until(window_is_full)
+    assert (await jobs.pause(job, "op")).paused
+    paused = await became(shop, job, "paused")
+    assert await shop.source.fetchval("SELECT lease_until IS NULL FROM headwater.job")
+    assert await jobs.claim("another") is None
+    shop.start(shop.worker())
+    await jobs.resume(job, "op")
+
+    done = await ended(shop, job)
+    assert (paused.parts[0].read, done.state, done.parts[0].published) == (10, "verified", 100)
+    assert await shop.goods() == goods
+    assert await said(shop) <= 100 + 5  # the half chunk that the pause cut off is said again
+    trail = [(one["actor"], one["what"]) for one in await jobs.events(job.id)]
+    assert [one for one in trail if one[0] == "op"] == [("op", "pause asked"), ("op", "resumed")]
+
+
+async def test_a_long_query_does_not_delay_a_pause_or_the_end_of_a_job(shop: Shop) -> None:
+    await stocked(shop, 3)
+    slow = msgspec.structs.replace(controls.BACKFILL, scope=controls.SCOPE + " AND pg_sleep(60) IS NOT NULL")
+    shop.start(runner(shop, backfills=(slow,)))
+    jobs, job = Jobs(shop.source), await asked(shop)
+    await became(shop, job, "running")
+
+    await jobs.pause(job, "op")
+    await became(shop, job, "paused", within=20.0)
+    await jobs.resume(job, "op")
+    await claimed(shop)
+    await jobs.cancel(shop.tenant, "shelf", "op")
+    await became(shop, job, "cancelled", within=20.0)
+
+
+async def test_a_paused_job_can_be_cancelled_and_a_cancelled_one_neither_paused_nor_resumed(
+    shop: Shop,
+) -> None:
+    jobs, job = Jobs(shop.source), await asked(shop)
+    with pytest.raises(JobRefused, match="queued can not be resumed"):
+        await jobs.resume(job, "op")
+    assert (await jobs.pause(job, "op")).state == "paused"
+    assert (await jobs.pause(job, "op")).state == "paused"
+    await jobs.cancel(shop.tenant, "shelf", "op")
+
+    assert (await ended(shop, job)).state == "cancelled"
+    for change in (jobs.pause, jobs.resume):
+        with pytest.raises(JobRefused, match="cancelled can not be"):
+            await change(job, "op")
+
+
+async def test_a_job_that_only_waits_for_the_application_can_not_be_paused(shop: Shop) -> None:
+    await stocked(shop, 3)
+    shop.start(runner(shop))
+    jobs, job = Jobs(shop.source), await asked(shop)
+    await became(shop, job, "catching_up")
+
+    with pytest.raises(JobRefused, match="catching_up can not be paused"):
+        await jobs.pause(job, "op")
+
+
+async def test_a_failed_job_that_is_tried_again_does_only_what_is_left(shop: Shop) -> None:
+    goods = await stocked(shop, 3)
+    scope = controls.SCOPE.replace("price, note", "price / 0 AS price, note")
+    broken = msgspec.structs.replace(controls.BACKFILL, subject="shelves", scope=scope)
+    mended = msgspec.structs.replace(controls.BACKFILL, subject="shelves")
+    shop.start(shop.worker())
+    first = shop.start(runner(shop, backfills=(broken, controls.BACKFILL)))
+    jobs, job = Jobs(shop.source), await asked(shop, "shelves", "goods")
+    assert (await ended(shop, job)).state == "failed"
+    await shop.stop(first)
+    shop.start(runner(shop, backfills=(mended, controls.BACKFILL)))
+
+    await jobs.retry(job, "op")
+
+    done = await ended(shop, job)
+    assert (done.state, done.error) == ("verified", None)
+    assert [(part.state, part.published) for part in done.parts] == [("done", 3), ("done", 3)]
+    assert await shop.goods() == goods
+    with pytest.raises(JobRefused, match="verified can not be retried"):
+        await jobs.retry(job, "op")
+
+
+async def test_a_job_is_not_tried_again_while_another_has_its_subject(shop: Shop) -> None:
+    jobs, old = Jobs(shop.source), await asked(shop)
+    await jobs.cancel(shop.tenant, "shelf", "op")
+    new = await asked(shop)
+
+    with pytest.raises(JobRefused) as raised:
+        await jobs.retry(old, "op")
+
+    assert raised.value.job.id == new.id
+
+
+async def test_jobs_without_a_common_subject_are_open_at_the_same_time(shop: Shop) -> None:
+    first, second = await asked(shop, "goods"), await asked(shop, "shelves")
+    assert first.id != second.id
+
+    results = await asyncio.gather(
+        *(asked(shop, *subjects) for subjects in (["shelves"], ["goods", "shelves"])), return_exceptions=True
+    )
+
+    refused = [one.job.id for one in results if isinstance(one, JobRefused)]
+    assert refused == [second.id, first.id]
+
+
+async def test_of_many_that_ask_at_once_one_gets_the_job(shop: Shop) -> None:
+    results = await asyncio.gather(*(asked(shop) for _ in range(6)), return_exceptions=True)
+
+    assert sum(isinstance(one, Job) for one in results) == 1
+    assert sum(isinstance(one, JobRefused) for one in results) == 5
+
+
+async def test_as_many_jobs_are_in_hands_at_once_as_may_be_and_the_urgent_go_first(shop: Shop) -> None:
+    jobs = Jobs(shop.source)
+    await asked(shop, "a")
+    await asked(shop, "b", priority=5)
+    await asked(shop, "c", priority=-5)
+
+    taken = await asyncio.gather(*(jobs.claim("r", at_once=2) for _ in range(3)))
+
+    found = {one.parts[0].subject: one for one in taken if one is not None}
+    assert set(found) == {"a", "b"}
+    assert await jobs.claim("r", at_once=2) is None
+    await jobs.move(found["a"], "cancelled")
+    last = await jobs.claim("r", at_once=2)
+    assert last is not None
+    assert last.parts[0].subject == "c"
+
+
+async def test_a_job_can_not_skip_a_state(shop: Shop) -> None:
+    await asked(shop)
+    jobs = Jobs(shop.source)
+    job = await jobs.claim("r")
+    assert job is not None
+
+    for state in STATES[3:8]:
+        with pytest.raises(JobRefused, match=f"queued can not become {state}"):
+            await jobs.move(job, state)
+
+    assert (await became(shop, job, "queued")).finished_at is None
 
 
 async def test_a_slow_consumer_never_has_more_than_the_window_before_it(shop: Shop) -> None:

@@ -307,6 +307,12 @@ async def test_a_backfill_needs_the_application_enabled_and_ends_verified(world:
     assert queued["state"] == "queued"
     second = await world.run("backfill", "start", "crm", *asked, code=1)
     assert f"backfill show {queued['id']}" in second.err
+    paused = await world.run("backfill", "pause", queued["id"])
+    assert "paused" in paused.out
+    assert "queued: goes on" in (await world.run("backfill", "resume", queued["id"])).out
+    await world.run("backfill", "resume", queued["id"], code=1)
+    await world.run("backfill", "cancel", queued["id"])
+    await world.run("backfill", "retry", queued["id"])
     await world.run("backfill", "cancel", queued["id"])
     assert "cancelled" in (await world.run("backfill", "show", queued["id"])).out
     await world.run("backfill", "show", queued["id"], "-w", code=1)
