@@ -162,9 +162,19 @@ async def test_what_a_direct_producer_said_before_it_died_is_applied_once_when_i
     assert await shop.sink.fetchval("SELECT count(*) FROM headwater.inbox") == 5
 
 
-@pytest.mark.parametrize("failpoint", ["backfill.appended=2", "backfill.checkpointed=2"])
-async def test_a_backfill_killed_in_the_middle_goes_on_behind_its_last_chunk(
-    shop: Shop, children: Children, failpoint: str
+@pytest.mark.parametrize(
+    ("failpoint", "before", "twice"),
+    [
+        ("backfill.appending=2", 5, 0),
+        ("backfill.appended=2", 5, 5),
+        ("backfill.checkpointed=2", 10, 0),
+        ("backfill.subject", GOODS, 0),
+        ("backfill.caught_up", GOODS, 0),
+        ("backfill.compared", GOODS, 0),
+    ],
+)
+async def test_a_backfill_killed_anywhere_goes_on_behind_its_last_chunk(
+    shop: Shop, children: Children, failpoint: str, before: int, twice: int
 ) -> None:
     shop.start(shop.worker())
     goods = {await shop.put(f"good {number}"): f"good {number}" for number in range(GOODS)}
@@ -177,8 +187,7 @@ async def test_a_backfill_killed_in_the_middle_goes_on_behind_its_last_chunk(
     await children.die_at("runner", failpoint)
     stopped = await history.jobs.get(job.id)
     assert stopped is not None
-    published = stopped.parts[0].published
-    assert published == (5 if failpoint.startswith("backfill.appended") else 10)
+    assert (stopped.parts[0].published, stopped.finished) == (before, False)
     await shop.source.execute("UPDATE headwater.job SET lease_until = now() - interval '1 second'")
     shop.start(shop.runner())
 
@@ -191,5 +200,5 @@ async def test_a_backfill_killed_in_the_middle_goes_on_behind_its_last_chunk(
     assert ended is not None
     assert (ended.parts[0].published, ended.parts[0].expected) == (GOODS, GOODS)
     entries = len(await shop.broker.range(shop.key("shelf:goods")))
-    assert entries == GOODS + (5 if failpoint.startswith("backfill.appended") else 0)
+    assert entries == GOODS + twice
     assert await shop.goods() == goods
