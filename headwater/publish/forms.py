@@ -18,7 +18,7 @@ FORMS = 4096
 
 
 class Forms:
-    """Forms by type, tenant, source, target and stream."""
+    """Forms by type, operation, tenant, source, target and stream."""
 
     def __init__(self, codec: Codec) -> None:
         self._codec = codec
@@ -27,7 +27,8 @@ class Forms:
     def packed(self, envelope: Envelope, data: bytes, stream: str, target: str) -> bytes:
         """An append of an event whose `data` is plain."""
         event = envelope.event
-        asked = (type(event), envelope.tenant, envelope.source, target, stream)
+        # `op`: of some events it is their state that says whether the thing is there or gone.
+        asked = (type(event), envelope.op, envelope.tenant, envelope.source, target, stream)
         form = self._known.get(asked)
         if form is None:
             form = self._known[asked] = self._new(envelope, stream, target)

@@ -14,6 +14,7 @@ from headwater.publish import Outgoing
 from headwater.testing import controls
 from headwater.testing.controls import GoodChanged, GoodSold
 from schemas import codec
+from schemas.assignments import AssignmentUpdated
 from streams import catalogue
 from tests.strategies import events, wrapped
 
@@ -83,3 +84,13 @@ def test_an_event_with_anything_more_takes_the_long_way(odd: dict[str, object]) 
     envelope = Envelope(id="i", event=said, tenant="t", time="now", source="till", op="x")
 
     assert controls.CODEC.plain(msgspec.structs.replace(envelope, **odd)) is None
+
+
+def test_an_update_that_means_gone_says_so_after_one_that_means_there() -> None:
+    outgoing = Outgoing(codec, catalogue)
+    about = {"assignment_id": "a1", "user_id": "u1", "organization_id": "o1"}
+    for active in (True, False, True):
+        event = AssignmentUpdated(**about, is_active=active)
+        said = msgspec.structs.replace(wrapped(event), correlation="")
+
+        assert short_way(outgoing, said) == long_way(outgoing, said)
