@@ -50,13 +50,11 @@ def field(missing: Missing) -> str:
     return f"{missing.app} {missing.stream}"
 
 
-async def ask(broker: Broker, keys: Keys, app: str, streams: Sequence[str], wanted: list[Missing]) -> None:
-    """Ask for what an application misses, and for nothing else on its streams."""
+async def ask(broker: Broker, keys: Keys, app: str, done: Sequence[str], wanted: list[Missing]) -> None:
+    """Ask for what an application misses; and for nothing more on streams that are done with."""
     commands: list[tuple[str, ...]] = []
-    there = {one.stream for one in wanted}
-    done = [f"{app} {stream}" for stream in streams if stream not in there]
     if done:
-        commands.append(("HDEL", keys.gaps, *done))
+        commands.append(("HDEL", keys.gaps, *(f"{app} {stream}" for stream in done)))
     if wanted:
         words = [word for one in wanted for word in (field(one), msgspec.json.encode(one).decode())]
         commands.append(("HSET", keys.gaps, *words))

@@ -172,7 +172,7 @@ async def _said(
     plan: Plan,
 ) -> Told:
     await republisher.alone(connection)
-    before = await republisher.unfinished(connection)
+    before = await republisher.unfinished(connection, "command")
     if before is not None:
         invocation.out.note(f"republish {before} was not taken to its end: --resume {before}")
     # Up to another time than now, what a gap misses may lie behind it.
@@ -204,7 +204,7 @@ def _told(run: Run, plan: Plan) -> Told:
         refused=progress.refused,
         removed_until=plan.removed,
         complete=kept(run.span.since, plan.removed) and not progress.refused,
-        gaps=run.answered,
+        gaps=len(run.answered),
     )
 
 

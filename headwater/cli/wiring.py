@@ -18,7 +18,7 @@ from headwater.database import Database
 from headwater.delivery import Limits, Pace, Worker
 from headwater.delivery.names import Lease
 from headwater.errors import SettingsError
-from headwater.publish import DirectProducer, Enablement, Outgoing, Producer, Relay, Republisher
+from headwater.publish import DirectProducer, Enablement, Outgoing, Producer, Relay, Repairer, Republisher
 from headwater.replay import History, Runner, Ways, Window
 from headwater.retention import Ground, Leases
 from headwater.telemetry import Metrics
@@ -110,6 +110,8 @@ class Wiring:
         batch = self.settings.relay.batch
         relay = Relay(self.source_url, self.broker, self.outgoing, self.project.enablement, batch)
         relay.measure_with(self.metrics)
+        if most := self.settings.relay.repair_rows:
+            relay.repair_with(Repairer(self.republisher(), self.broker, self.project.catalogue.keys, most))
         return relay
 
     def republisher(self) -> Republisher:

@@ -101,6 +101,14 @@ class RelaySettings(Section, frozen=True, kw_only=True):
         float,
         about("Longest time between passes when no commit rings the bell.", above=0, most=60, duration=True),
     ] = 1.0
+    repair_rows: Annotated[
+        int,
+        about(
+            "Most rows that the relay says again by itself for what Redis lost on one stream; 0: none.",
+            least=0,
+            most=1_000_000_000,
+        ),
+    ] = 100_000
 
 
 class BackfillSettings(Section, frozen=True, kw_only=True):

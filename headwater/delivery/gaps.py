@@ -9,6 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from headwater.broker import EntryId, Seen
+from headwater.broker.repairs import Missing, Repaired
 from headwater.database import Connection, Database, load
 from headwater.delivery.losses import Mark, before, passed
 
@@ -50,29 +51,6 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     closed_at: datetime | None
 
 
-class Missing(msgspec.Struct, frozen=True, kw_only=True):
-    """What an application misses on one stream, as it asks for it."""
-
-    app: str
-    stream: str
-    incarnation: str
-    gap: int
-    """The last gap of those asked for."""
-    since: str
-    upto: str = ""
-
-
-class Repaired(msgspec.Struct, frozen=True, kw_only=True):
-    """What was done about it."""
-
-    incarnation: str
-    gap: int
-    rows: int
-    until: str
-    """The last entry appended to the stream; empty when nothing was."""
-    by: str
-
-
 def deleted(app: str, stream: str, entries: Iterable[str]) -> list[Gap]:
     """Gaps of entries that were pending when somebody deleted or trimmed them."""
     return [
@@ -82,7 +60,10 @@ def deleted(app: str, stream: str, entries: Iterable[str]) -> list[Gap]:
 
 
 async def record(where: Connection | Database, gap: Gap) -> None:
-    """Write one down; an entry that is known by its id is written once."""
+    """Write one down; an entry that is known by its id is written once.
+
+    Repairs that were under way on its stream may have lost what they brought: they begin again.
+    """
     await where.execute(load(__file__, "record_gap"), *gap)
 
 
@@ -129,6 +110,7 @@ async def missing(tx: Connection, app: str, incarnation: str) -> list[Missing]:
             gap=row["gap"],
             since=row["since"],
             upto=row["upto"],
+            sure=row["sure"],
         )
         for row in rows
     ]

@@ -7,17 +7,17 @@ emptied. What is found becomes a gap in the same transaction that moves the mark
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import asyncpg
-import msgspec
 
 from headwater import telemetry
-from headwater.broker import START, Broker, EntryId, Seen, look
+from headwater.broker import START, Broker, EntryId, Seen, look, repairs
+from headwater.broker.repairs import Missing
 from headwater.database import Connection, Database, load
 from headwater.delivery import gaps, losses
-from headwater.delivery.gaps import Gap, Missing, Repaired
+from headwater.delivery.gaps import Gap
 from headwater.delivery.losses import Beats, Loss, Mark
 from headwater.errors import HeadwaterError
 from headwater.topology import Catalogue
@@ -67,6 +67,7 @@ class Watch:
         self._app = app
         self._group = catalogue.group(app).name
         self._turn = 0
+        self._asked: Collection[str] = self._every
 
     def next_streams(self, streams: Sequence[str]) -> list[str]:
         """The streams whose turn it is."""
@@ -133,24 +134,23 @@ class Watch:
 
     async def _answered(self, tx: Connection, wanted: list[Missing]) -> list[Missing]:
         """What is still to be asked for, once the answers that have come are noted."""
-        if not wanted:
-            return []
-        fields = [field(one) for one in wanted]
-        replies = await self._broker.execute("HMGET", self._keys.repairs, *fields)
         left = []
-        for one, reply in zip(wanted, replies, strict=True):
-            done = _repaired(reply)
-            if done is None or done.incarnation != one.incarnation or not done.until:
+        for one, done in zip(wanted, await repairs.answers(self._broker, self._keys, wanted), strict=True):
+            # An answer from before a later loss: what it brought may be lost again.
+            if done is None or done.incarnation != one.incarnation or done.gap < one.gap:
                 left.append(one)
             else:
                 await gaps.repairing(tx, one, done, "republish")
+                log.info("gap.repairing", app=one.app, stream=one.stream, by=done.by, until=done.until)
         return left
 
     async def _tell(self, ours: Told, wanted: list[Missing]) -> None:
         await self._broker.execute("HSET", self._keys.beats, self._app, str(ours))
-        if wanted:
-            words = [word for one in wanted for word in (field(one), msgspec.json.encode(one))]
-            await self._broker.execute("HSET", self._keys.gaps, *words)
+        # Not at every look: idle workers ask little of Redis. Others may have asked before the first one.
+        there = {one.stream for one in wanted}
+        done = [stream for stream in self._asked if stream not in there]
+        await repairs.ask(self._broker, self._keys, self._app, done, wanted)
+        self._asked = there
 
     async def begun_again(self, streams: Sequence[str]) -> list[Gap]:
         """Record what is lost with groups that had to be made again at the earliest entry."""
@@ -203,11 +203,6 @@ def lost(glance: Glance) -> dict[str, Loss]:
     return found
 
 
-def field(missing: Missing) -> str:
-    """Where in the hashes of Redis this stands."""
-    return f"{missing.app} {missing.stream}"
-
-
 async def rewind(broker: Broker, stream: str, group: str, to: EntryId) -> None:
     """Let the group read again what comes after `to`; what it has in hand stays with its workers."""
     words = ("ENTRIESREAD", 0) if to == START else ()
@@ -220,10 +215,3 @@ async def _timeline(connection: Connection) -> str:
     except asyncpg.PostgresError as error:  # a managed server may keep it to itself
         log.debug("watch.no_timeline", error=str(error))
         return "-"
-
-
-def _repaired(reply: bytes | None) -> Repaired | None:
-    try:
-        return msgspec.json.decode(reply or b"", type=Repaired)
-    except msgspec.MsgspecError:
-        return None

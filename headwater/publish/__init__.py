@@ -5,6 +5,7 @@ from headwater.publish.outgoing import Enablement, Outgoing
 from headwater.publish.producer import Producer
 from headwater.publish.receipt import Receipt
 from headwater.publish.relay import Relay
+from headwater.publish.repairing import Repairer
 from headwater.publish.republish import Republisher
 from headwater.publish.said import REALM, About, Said
 
@@ -18,6 +19,7 @@ __all__ = [
     "Published",
     "Receipt",
     "Relay",
+    "Repairer",
     "Republisher",
     "Said",
 ]

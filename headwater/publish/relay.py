@@ -20,6 +20,7 @@ from headwater.patience import backoff, pause
 from headwater.publish.doorbell import Doorbell
 from headwater.publish.moving import Batch, Moved, Mover
 from headwater.publish.outgoing import Outgoing
+from headwater.publish.repairing import Repairer, running
 from headwater.telemetry import Metrics
 
 log = telemetry.logger(__name__)
@@ -47,6 +48,7 @@ class Relay:
         self._doorbell: Doorbell | None = None
         self._stopping = asyncio.Event()
         self._metrics: Metrics | None = None
+        self._repairer: Repairer | None = None
         self._failures = 0
         self._lease = LEASE
         self._mover: Mover | None = None
@@ -57,6 +59,10 @@ class Relay:
     def measure_with(self, metrics: Metrics) -> None:
         """Feed these from now on."""
         self._metrics = metrics
+
+    def repair_with(self, repairer: Repairer) -> None:
+        """While it leads, this says again by itself what Redis lost."""
+        self._repairer = repairer
 
     def stop(self) -> None:
         """Finish the pass in hand, then leave `run`. Idempotent."""
@@ -104,7 +110,8 @@ class Relay:
         await lock.add_listener("headwater_outbox", bell.ring)
         failpoints.reached("relay.leading")
         log.info("relay.leading")
-        async with _connection(self._url) as marks:  # rows are read on one while the other marks
+        # Rows are read on one connection while the other marks.
+        async with _connection(self._url) as marks, running(self._repairer):
             await self._move_all(self._mover, bell, lock, marks, poll)
 
     async def _new_mover(self, connection: Connection) -> Mover:

@@ -57,8 +57,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     found: int
     last: int
     progress: Progress
-    answered: int = 0
-    """Gaps that were answered now."""
+    answered: tuple[Missing, ...] = ()
+    """Those that were answered now."""
 
 
 class Republisher:
@@ -128,9 +128,9 @@ class Republisher:
         earlier = msgspec.structs.replace(needed, until=span.since)
         return needed.since >= span.since or not (await self.plan(connection, earlier)).rows
 
-    async def unfinished(self, connection: Connection) -> int | None:
-        """The last run that was not taken to its end."""
-        found: int | None = await connection.fetchval(load(__file__, "republish_unfinished"))
+    async def unfinished(self, connection: Connection, by: str) -> int | None:
+        """The last run of somebody that was not taken to its end."""
+        found: int | None = await connection.fetchval(load(__file__, "republish_unfinished"), by)
         return found
 
     async def begin(
@@ -234,14 +234,14 @@ class Republisher:
         if await connection.fetchval(load(__file__, "republish_checkpoint"), *about) is None:
             raise HeadwaterError(f"republish {run.id} has ended already")
 
-    async def _answer(self, run: Run) -> int:
-        answered = 0
+    async def _answer(self, run: Run) -> tuple[Missing, ...]:
+        answered = []
         for one in run.asked:
             done = await self._done(run, one)
             if done is not None:
                 await repairs.answer(self._broker, self._outgoing.catalogue.keys, one, done)
-                answered += 1
-        return answered
+                answered.append(one)
+        return tuple(answered)
 
     async def _done(self, run: Run, one: Missing) -> Repaired | None:
         reach = run.progress.reached.get(one.stream)

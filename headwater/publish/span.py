@@ -169,3 +169,10 @@ def published_since(entry: EntryId) -> datetime:
 def kept(since: datetime, removed: datetime | None) -> bool:
     """Whether the outbox still has everything that was published since then."""
     return removed is None or removed < since
+
+
+def command(wanted: Sequence[Missing]) -> str:
+    """What to type to bring back what one application misses."""
+    since = min((EntryId.parse(one.since) for one in wanted), default=START)
+    where = f"--stream {wanted[0].stream}" if len(wanted) == 1 else f"--app {wanted[0].app}"
+    return f"headwater relay republish --since {since} {where}"

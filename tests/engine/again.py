@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from headwater.publish import Republisher
+from headwater.publish import Relay, Repairer, Republisher
 from headwater.publish.republish import Run
 from headwater.publish.span import Between, Span
 from headwater.testing import controls, until
@@ -25,6 +25,24 @@ async def again(shop: Shop, streams: dict[str, Between] | None = None, **bounds:
         plan = await saying.plan(connection, span)
         asked = await saying.covered(connection, span, plan)
         return await saying.go(connection, await saying.begin(connection, span, plan, by="test", asked=asked))
+
+
+def repairing(shop: Shop, most: int = 1000) -> Repairer:
+    """Says again by itself what is missed, up to so many rows of a stream."""
+    return Repairer(republisher(shop), shop.broker, shop.catalogue.keys, most, every=0.1)
+
+
+def mending(shop: Shop, most: int = 1000) -> Relay:
+    """A relay that does."""
+    relay = shop.relay()
+    relay.repair_with(repairing(shop, most))
+    return relay
+
+
+async def gaps(shop: Shop, stream: str = "sales") -> set[str]:
+    """States of the gaps of a stream."""
+    rows = await shop.sink.fetch("SELECT state FROM headwater.gap WHERE stream = $1", shop.key(stream))
+    return {row["state"] for row in rows}
 
 
 def every(shop: Shop) -> dict[str, Between]:

@@ -104,7 +104,7 @@ class Again:
         again = self._republisher
         async with again.session() as connection:
             await again.alone(connection)
-            number = await again.unfinished(connection)
+            number = await again.unfinished(connection, "test")
             if number is None:
                 span = Span(streams=self._streams, until=await again.now(connection))
                 plan = await again.plan(connection, span)

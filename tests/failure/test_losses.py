@@ -9,14 +9,17 @@ from typing import Any
 import pytest
 
 from headwater.broker import Broker, provision
+from headwater.broker.repairs import Missing, Repaired
 from headwater.clock import monotonic
 from headwater.database import Database, Tx, connect
 from headwater.database.migrate import APP, migrate
 from headwater.delivery import Context, Worker
+from headwater.delivery import gaps as kept
+from headwater.delivery.gaps import Gap
 from headwater.testing import RunningServers, controls, until
 from headwater.testing.controls import GoodSold
 from headwater.topology import Catalogue, Group, Stream
-from tests.engine.again import forget, moved
+from tests.engine.again import again, forget, gaps, looked, mending, moved
 from tests.engine.conftest import LIMITS, QUICK, Shop
 from tests.engine.entries import SALES, applied, put, sale, settled, sold_by, started, take
 from tests.failure.children import Children
@@ -314,3 +317,156 @@ async def test_rows_said_again_by_a_process_that_was_killed_go_on_from_its_last_
     await started(shop, shop.worker())
     await applied(shop, *names)
     assert await shop.sink.fetchval("SELECT count(*) FROM headwater.inbox") == 35
+
+
+async def unread_and_forgotten(shop: Shop, worker: Worker) -> None:
+    """Sales a, b are applied; c, d are on the stream when Redis forgets everything; e comes after."""
+    for name in ("a", "b"):
+        await shop.sell(name)
+    await applied(shop, "a", "b")
+    await looked(shop)
+    await shop.stop(worker)
+    for name in ("c", "d"):
+        await shop.sell(name)
+    await moved(shop)
+    await forget(shop)
+    await shop.sell("e")
+    await moved(shop)
+
+
+async def closed(shop: Shop) -> bool:
+    return await gaps(shop) == {"closed"}
+
+
+async def test_what_redis_forgot_is_lost_without_the_relays_repair_until_one_command_brings_it(
+    shop: Shop,
+) -> None:
+    shop.start(shop.relay())
+    await unread_and_forgotten(shop, await started(shop, shop.worker()))
+    await started(shop, shop.worker())
+    await applied(shop, "a", "b", "e")
+    await looked(shop, 4)
+    assert await shop.sales() == ["a", "b", "e"]
+    assert await gaps(shop) == {"open"}
+
+    run = await again(shop)
+
+    assert shop.key(SALES) in {one.stream for one in run.answered}
+    await applied(shop, "a", "b", "c", "d", "e")
+    await until(lambda: closed(shop), within=30.0)
+
+
+async def test_what_redis_forgot_in_mid_traffic_comes_back_by_itself_and_once(shop: Shop) -> None:
+    await shop.enable()
+    shop.start(mending(shop))
+    await unread_and_forgotten(shop, await started(shop, shop.worker()))
+    good = await shop.put("first")
+    worker = await started(shop, shop.worker())
+    names = ["a", "b", "c", "d", "e"]
+    for turn in range(20):
+        await shop.put(f"turn {turn}", good)
+        await shop.sell(f"f{turn:02}")
+        names.append(f"f{turn:02}")
+
+    await applied(shop, *names)
+    await until(lambda: closed(shop), within=30.0)
+    assert await shop.goods() == {good: "turn 19"}
+    assert await shop.sink.fetchval("SELECT count(*) FROM headwater.inbox") == len(names)
+    assert worker.statistics()["acknowledged"] >= len(names)
+    repair = "SELECT repair FROM headwater.gap WHERE stream = $1 GROUP BY 1"
+    assert await shop.sink.fetchval(repair, shop.key(SALES)) == "republish"
+
+
+async def test_a_repair_that_is_lost_before_it_is_applied_begins_again(shop: Shop) -> None:
+    relay = shop.start(shop.relay())
+    await unread_and_forgotten(shop, await started(shop, shop.worker()))
+    worker = await started(shop, shop.worker())
+    await applied(shop, "a", "b", "e")
+    await until(lambda: noticed(shop), within=30.0)
+    await shop.stop(worker)
+    assert (await again(shop)).answered
+
+    await forget(shop)
+    await shop.stop(relay)
+    shop.start(mending(shop))
+    await started(shop, shop.worker())
+
+    await applied(shop, "a", "b", "c", "d", "e")
+    await until(lambda: closed(shop), within=30.0)
+
+
+async def noticed(shop: Shop) -> bool:
+    return await gaps(shop) == {"open"}
+
+
+async def test_a_later_loss_opens_what_was_being_repaired_above_it(shop: Shop) -> None:
+    async def state(since: str, until: str = "") -> str:
+        await shop.sink.execute("DELETE FROM headwater.gap")
+        await kept.record(shop.sink, Gap("shelf", "s", "stream_regressed", "", 1, "9-0"))
+        number = await shop.sink.fetchval("SELECT id FROM headwater.gap")
+        missing = Missing(app="shelf", stream="s", incarnation="", gap=number, since="9-0")
+        done = Repaired(incarnation="", gap=number, rows=1, until="50-0", by="republish 1")
+        assert await kept.repairing(shop.sink, missing, done, "republish") == [number]
+        later = Gap(
+            "shelf", "s", "group_missing", "", 1, since, repair="read_again" if until else "", until=until
+        )
+        await kept.record(shop.sink, later)
+        return str(await shop.sink.fetchval("SELECT state FROM headwater.gap WHERE id = $1", number))
+
+    assert await state("40-7") == "open"
+    assert await state("50-0") == "repairing"
+    assert await state("100-0") == "repairing"
+    assert await state("40-7", until="60-0") == "repairing"  # the stream still has what was said again
+
+
+async def test_what_is_too_much_to_say_again_without_asking_stays_open(shop: Shop) -> None:
+    shop.start(mending(shop, most=2))
+    await unread_and_forgotten(shop, await started(shop, shop.worker()))
+    await started(shop, shop.worker())
+    await applied(shop, "a", "b", "e")
+    await looked(shop, 6)
+
+    assert await gaps(shop) == {"open"}
+    assert await shop.sales() == ["a", "b", "e"]
+
+    await again(shop)
+    await until(lambda: closed(shop), within=30.0)
+    assert await shop.sales() == ["a", "b", "c", "d", "e"]
+
+
+async def test_what_the_outbox_lacks_is_not_taken_for_repaired(shop: Shop) -> None:
+    shop.start(mending(shop))
+    await unread_and_forgotten(shop, await started(shop, shop.worker()))
+    await shop.source.execute("DELETE FROM headwater.outbox WHERE key = 'd'")
+    await started(shop, shop.worker())
+    await applied(shop, "a", "b", "e")
+    await looked(shop, 6)
+    assert await gaps(shop) == {"open"}
+
+    run = await again(shop)
+
+    await applied(shop, "a", "b", "c", "e")
+    assert run.answered == ()
+    assert await gaps(shop) == {"open"}
+
+
+async def test_entries_that_were_trimmed_unread_come_back(shop: Shop) -> None:
+    shop.start(mending(shop))
+    worker = await started(shop, shop.worker())
+    await shop.sell("a")
+    await applied(shop, "a")
+    await looked(shop)
+    await shop.stop(worker)
+    names = [f"t{number}" for number in range(6)]
+    for name in names:
+        await shop.sell(name)
+    await moved(shop)
+    await shop.broker.execute("XTRIM", shop.key(SALES), "MAXLEN", "=", 2)
+
+    await started(shop, shop.worker())
+
+    await applied(shop, "a", *names)
+    await until(lambda: closed(shop), within=30.0)
+    assert [(entries, state) for _, entries, state in await recorded(shop, "trimmed_unread")] == [
+        (4, "closed")
+    ]

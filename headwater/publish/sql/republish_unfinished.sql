@@ -1,3 +1,3 @@
 -- The last run that did not end.
--- nothing -> id, or no row
-SELECT id FROM headwater.republish WHERE state = 'running' ORDER BY id DESC LIMIT 1
+-- $1 by whom -> id, or no row
+SELECT id FROM headwater.republish WHERE state = 'running' AND asked_by = $1 ORDER BY id DESC LIMIT 1
