@@ -43,6 +43,10 @@ class Repaired(msgspec.Struct, frozen=True, kw_only=True):
     until: str
     """The last entry appended to the stream; `0-0` when there was nothing to append."""
     by: str
+    since: str
+    """What was said again went out above this entry."""
+    upto: str = ""
+    """And not above this one; empty: to the last."""
 
 
 def field(missing: Missing) -> str:
@@ -79,6 +83,18 @@ async def answers(broker: Broker, keys: Keys, wanted: Sequence[Missing]) -> list
         return []
     replies = await broker.execute("HMGET", keys.repairs, *map(field, wanted))
     return [_read(reply, Repaired) for reply in replies]
+
+
+def settles(done: Repaired, missing: Missing) -> bool:
+    """Whether an answer is about all that is missing now. Pure.
+
+    An answer from before a later loss is not: what it brought may be lost again.
+    """
+    if done.incarnation != missing.incarnation or done.gap < missing.gap or not done.until:
+        return False
+    parse = EntryId.parse
+    ends = not done.upto or (missing.upto != "" and parse(missing.upto) <= parse(done.upto))
+    return parse(done.since) <= parse(missing.since) and ends
 
 
 def _well_formed(one: Missing) -> bool:

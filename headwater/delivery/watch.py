@@ -136,8 +136,7 @@ class Watch:
         """What is still to be asked for, once the answers that have come are noted."""
         left = []
         for one, done in zip(wanted, await repairs.answers(self._broker, self._keys, wanted), strict=True):
-            # An answer from before a later loss: what it brought may be lost again.
-            if done is None or done.incarnation != one.incarnation or done.gap < one.gap:
+            if done is None or not repairs.settles(done, one):
                 left.append(one)
             else:
                 await gaps.repairing(tx, one, done, "republish")

@@ -248,7 +248,13 @@ class Republisher:
         if one.stream in run.progress.refusing:
             return None
         about = Repaired(
-            incarnation=one.incarnation, gap=one.gap, rows=0, until=str(START), by=f"republish {run.id}"
+            incarnation=one.incarnation,
+            gap=one.gap,
+            rows=0,
+            until=str(START),
+            by=f"republish {run.id}",
+            since=one.since,
+            upto=one.upto,
         )
         if reach is None:
             # The outbox never put anything there since: what is lost for certain came from elsewhere.

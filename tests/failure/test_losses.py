@@ -405,7 +405,7 @@ async def test_a_later_loss_opens_what_was_being_repaired_above_it(shop: Shop) -
         await kept.record(shop.sink, Gap("shelf", "s", "stream_regressed", "", 1, "9-0"))
         number = await shop.sink.fetchval("SELECT id FROM headwater.gap")
         missing = Missing(app="shelf", stream="s", incarnation="", gap=number, since="9-0")
-        done = Repaired(incarnation="", gap=number, rows=1, until="50-0", by="republish 1")
+        done = Repaired(incarnation="", gap=number, rows=1, until="50-0", by="republish 1", since="9-0")
         assert await kept.repairing(shop.sink, missing, done, "republish") == [number]
         later = Gap(
             "shelf", "s", "group_missing", "", 1, since, repair="read_again" if until else "", until=until

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headwater.broker import EntryId
-from headwater.broker.repairs import Missing
+from headwater.broker.repairs import Missing, Repaired, settles
 from headwater.errors import BrokerRefused, BrokerUnavailable
 from headwater.publish.span import (
     EVER,
@@ -102,3 +102,23 @@ def test_the_outbox_lacks_what_was_published_before_rows_were_removed(
     removed: datetime | None, whole: bool
 ) -> None:
     assert kept(NOW, removed) is whole
+
+
+@given(bounds, bounds, st.integers(0, 3), st.integers(0, 3), st.booleans())
+def test_an_answer_settles_only_what_it_is_about_all_of(
+    said: Between, lost: Between, answered: int, asked: int, same: bool
+) -> None:
+    missing = Missing(
+        app="a", stream="s", incarnation="i", gap=asked, since=lost.above or "0-0", upto=lost.upto
+    )
+    done = Repaired(
+        incarnation="i" if same else "j",
+        gap=answered,
+        rows=1,
+        until="1-0",
+        by="test",
+        since=said.above or "0-0",
+        upto=said.upto,
+    )
+
+    assert settles(done, missing) == (same and answered >= asked and said.covers(lost))
