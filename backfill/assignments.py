@@ -12,5 +12,6 @@ assignments = Backfill(
     say=lambda row: rows.assignment(AssignmentCreated, row, row["entity_code"]),
     gone=lambda key: AssignmentDeleted(assignment_id=key),
     option="syncAssignments",
+    unversioned=("updated_at",),
     detail=lambda row: {"membershipId": row["key"]},
 )

@@ -20,5 +20,6 @@ organizations = Backfill(
     say=lambda row: rows.organization(OrganizationCreated, row, row),
     gone=lambda key: OrganizationDeleted(organization_id=key),
     option="syncOrganizations",
+    unversioned=("updated_at",),
     detail=_detail,
 )

@@ -12,6 +12,7 @@ roles = Backfill(
     say=lambda row: rows.role(RoleCreated, row),
     gone=lambda key: RoleDeleted(role_id=key),
     option="syncRoles",
+    unversioned=("updated_at",),
     detail=lambda row: {"roleId": row["key"]},
 )
 

@@ -12,5 +12,6 @@ users = Backfill(
     say=lambda row: rows.user(UserCreated, row),
     gone=lambda key: UserDeleted(user_id=key),
     option="syncUsers",
+    unversioned=("updated_at",),
     detail=lambda row: {"userId": row["key"]},
 )

@@ -26,6 +26,9 @@ TABLE = {
     "admin": Entry("headwater.cli.admin:command", "Serve the admin HTTP interface; make its keys."),
     "publish": Entry("headwater.cli.publish:command", "Say one event."),
     "backfill": Entry("headwater.cli.backfill:command", "Say past facts again to one application."),
+    "reconcile": Entry(
+        "headwater.cli.reconcile:command", "Compare source and application; mend what differs."
+    ),
     "streams": Entry(
         "headwater.cli.streams:command", "Compare declared streams with Redis, and create them."
     ),

@@ -51,7 +51,15 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
         """Where each application keeps each subject, for comparing."""
         return {
             app: {
-                subject: Mirrored(app=app, subject=subject, table=one.table, key=one.key, live=one.live)
+                subject: Mirrored(
+                    app=app,
+                    subject=subject,
+                    table=one.table,
+                    key=one.key,
+                    live=one.live,
+                    retire=one.retire,
+                    columns=one.columns,
+                )
                 for subject, one in consumer.mirrors.items()
             }
             for app, consumer in self.applications.items()

@@ -20,6 +20,7 @@ from headwater.delivery.names import Lease
 from headwater.errors import SettingsError
 from headwater.publish import DirectProducer, Enablement, Outgoing, Producer, Relay, Repairer, Republisher
 from headwater.replay import History, Runner, Ways, Window
+from headwater.replay.reconcile import Reconciler
 from headwater.retention import Ground, Leases
 from headwater.telemetry import Metrics
 
@@ -190,6 +191,10 @@ class Wiring:
         """How long a silent group holds its streams."""
         kept = self.settings.retention
         return Leases(kept.group_lease, kept.undeclared_lease)
+
+    async def reconciler(self) -> Reconciler:
+        """What compares and mends."""
+        return Reconciler(await self.history())
 
     async def http(self) -> dict[str, Any]:
         """The endpoints by the prefixes they are mounted at: freshness, and the project's own."""

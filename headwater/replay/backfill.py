@@ -30,6 +30,8 @@ class Backfill(msgspec.Struct, frozen=True, kw_only=True):
     """The event that says a key is gone."""
     option: str
     """Its switch in a request: `syncCredits`."""
+    unversioned: tuple[str, ...] = ()
+    """Attributes of its events that may change without a new version: contents are compared without them."""
     detail: Detail = lambda row: {"key": row["key"]}
     """What a report says about one row; its first member names the row."""
 

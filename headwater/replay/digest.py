@@ -31,6 +31,11 @@ class Mirrored(msgspec.Struct, frozen=True):
     table: str
     key: str
     live: str | None = None
+    """Further condition on the table."""
+    retire: str | None = None
+    """A column that is false for what is gone, in place of deleting the row."""
+    columns: tuple[str, ...] = ()
+    """What events write into the table beside tenant and key, for comparing its content."""
 
 
 class Comparison(msgspec.Struct, frozen=True):
@@ -179,12 +184,7 @@ class Comparer:
 
     async def _hashes(self) -> tuple[str, str]:
         if self._hash is None:
-            probe = "SELECT hashtextextended('headwater', 0)"
-            same = await self._source.fetchval(probe) == await self._sink.fetchval(probe)
-            # The quick hash is not promised to be the same in every version of Postgres: ask, and fall back.
-            self._hash = (
-                "hashtextextended({}, 0)" if same else "('x' || substr(md5({}), 1, 16))::bit(64)::bigint"
-            )
+            self._hash = await common_hash(self._source, self._sink)
         return self._hash.format("v.key"), self._hash.format("v.key || ':' || v.version")
 
     async def _applied(self, mirrored: Mirrored) -> str:
@@ -198,6 +198,15 @@ class Comparer:
                 raise DeclarationError(f"table {mirrored.table!r} lacks tenant_id or {mirrored.key!r}")
             self._sinks[mirrored.subject] = types
         return self._sinks[mirrored.subject]
+
+
+async def common_hash(source: Database, sink: Database) -> str:
+    """SQL of a hash that both servers compute alike, with `{}` where the text goes."""
+    probe = "SELECT hashtextextended('headwater', 0)"
+    # The quick hash is not promised to be the same in every version of Postgres: ask, and fall back.
+    if await source.fetchval(probe) == await sink.fetchval(probe):
+        return "hashtextextended({}, 0)"
+    return "('x' || substr(md5({}), 1, 16))::bit(64)::bigint"
 
 
 def applied(mirrored: Mirrored, types: dict[str, str]) -> str:

@@ -112,7 +112,11 @@ BACKFILL = Backfill(
     option="goods",
 )
 MIRRORED = {
-    "shelf": {"goods": Mirrored(app="shelf", subject="goods", table="goods", key="good_id")},
+    "shelf": {
+        "goods": Mirrored(
+            app="shelf", subject="goods", table="goods", key="good_id", columns=("name", "price", "note")
+        )
+    },
     "till": {},
 }
 

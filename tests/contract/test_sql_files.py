@@ -24,6 +24,11 @@ ON_APPLICATIONS = (
     "headwater/delivery/",
     "headwater/replay/sql/key_types.sql",
     "headwater/replay/sql/loss_signals.sql",
+    "headwater/replay/sql/signals.sql",
+    "headwater/replay/sql/letters_of.sql",
+    "headwater/replay/sql/reopen.sql",
+    "headwater/replay/sql/table_columns.sql",
+    "headwater/replay/sql/tenants_held.sql",
 )
 ON_BOTH = ("headwater/cli/", "headwater/replay/", "headwater/retention/")
 SCRIPT = "producers/sql/wrapper.sql"

@@ -1,0 +1,3 @@
+-- The source's epoch.
+-- nothing -> number
+SELECT epoch FROM headwater.meta
