@@ -6,6 +6,7 @@ the worker writes again at its next look, so nothing here has to last.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -16,6 +17,7 @@ from headwater.broker.entry import EntryId
 from headwater.topology.keys import Keys
 
 T = TypeVar("T")
+_ID = re.compile(r"\d{1,20}-\d{1,20}")
 
 
 class Missing(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +71,7 @@ async def asked(broker: Broker, keys: Keys) -> list[Missing]:
     """What applications miss now; what is none of ours is left out. Raises BrokerUnavailable."""
     values = await broker.execute("HVALS", keys.gaps)
     found = [_read(value, Missing) for value in values]
-    return [one for one in found if one is not None and _well_formed(one)]
+    return [one for one in found if one is not None and _well_formed(one.since, one.upto)]
 
 
 async def answer(broker: Broker, keys: Keys, missing: Missing, done: Repaired) -> None:
@@ -82,7 +84,8 @@ async def answers(broker: Broker, keys: Keys, wanted: Sequence[Missing]) -> list
     if not wanted:
         return []
     replies = await broker.execute("HMGET", keys.repairs, *map(field, wanted))
-    return [_read(reply, Repaired) for reply in replies]
+    found = [_read(reply, Repaired) for reply in replies]
+    return [one if one and _well_formed(one.since, one.upto, one.until) else None for one in found]
 
 
 def settles(done: Repaired, missing: Missing) -> bool:
@@ -97,13 +100,8 @@ def settles(done: Repaired, missing: Missing) -> bool:
     return parse(done.since) <= parse(missing.since) and ends
 
 
-def _well_formed(one: Missing) -> bool:
-    try:
-        EntryId.parse(one.since)
-        EntryId.parse(one.upto or "0-0")
-    except ValueError:
-        return False
-    return True
+def _well_formed(*entries: str) -> bool:
+    return all(_ID.fullmatch(one) for one in entries if one)
 
 
 def _read(reply: bytes | None, kind: type[T]) -> T | None:

@@ -72,6 +72,7 @@ class Sampler:
         self._metrics = metrics
         self._seen: set[tuple[str, str]] = set()
         self._ages = Ages()
+        self._gaps: set[tuple[str, str, str]] = set()
 
     async def streams(self) -> None:
         """Streams and groups. Raises BrokerUnavailable; what was known of ages grows on meanwhile."""
@@ -101,6 +102,19 @@ class Sampler:
             group = self._wiring.project.catalogue.group(app).name
             self._metrics.dead_letters(group, await parked(database, app))
 
+    async def gaps(self) -> None:
+        """What was lost and nobody repairs, of every application whose database is open here."""
+        found = {
+            (app, row["stream"], row["kind"]): row["gaps"]
+            for app, database in self._wiring.sinks.items()
+            for row in await database.fetch(load(__file__, "count_gaps"), app)
+        }
+        for where in self._gaps - set(found):
+            self._metrics.gaps_open(*where, 0)
+        for where, count in found.items():
+            self._metrics.gaps_open(*where, count)
+        self._gaps = set(found)
+
     async def source(self) -> None:
         """The outbox, and the backfills that run."""
         database = await self._wiring.open_source()
@@ -128,6 +142,7 @@ class Sampler:
         """All of the above: what the admin interface serves."""
         await self.streams()
         await self.letters()
+        await self.gaps()
         await self.source()
 
 

@@ -143,6 +143,9 @@ def _show(invocation: Invocation, found: dict[str, list[Recorded]]) -> None:
     still = sum(one["state"] == "open" for one in data)
     text = Table(columns, rows) if rows else "no gaps"
     invocation.out.result("groups.gaps", {"open": still, "gaps": data}, text=text)
+    for app, some in found.items():
+        if typed := kept.remedy(app, some):
+            invocation.out.note(f"say again what {app} misses: {typed}")
     if still:
         raise SystemExit(1)
 

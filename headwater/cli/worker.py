@@ -65,6 +65,7 @@ async def _run(
     async def sample(sampler: Sampler) -> None:
         await sampler.streams()
         await sampler.letters()
+        await sampler.gaps()
 
     if once:
         for worker in workers:

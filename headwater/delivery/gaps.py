@@ -12,6 +12,7 @@ from headwater.broker import EntryId, Seen
 from headwater.broker.repairs import Missing, Repaired
 from headwater.database import Connection, Database, load
 from headwater.delivery.losses import Mark, before, passed
+from headwater.publish.span import command
 
 
 class Gap(NamedTuple):
@@ -141,6 +142,19 @@ async def listed(database: Database, app: str, *, closed: bool = False) -> list[
     """Its gaps, newest first. Raises DatabaseUnavailable."""
     rows = await database.fetch(load(__file__, "list_gaps"), app, closed)
     return [Recorded(**dict(row)) for row in rows]
+
+
+def remedy(app: str, some: Iterable[Recorded]) -> str:
+    """What to type about gaps that are open; empty when none is. Pure."""
+    left = [one for one in some if one.state == "open"]
+    missed: dict[str, str] = {}
+    for one in left:
+        if one.since:
+            known = missed.get(one.stream, one.since)
+            missed[one.stream] = min(known, one.since, key=EntryId.parse)
+    if missed:
+        return command(app, missed)
+    return f"headwater groups gaps {app}" if left else ""
 
 
 async def close(database: Database, app: str, gap: int, note: str) -> bool:

@@ -106,7 +106,8 @@ class Repairer:
     def _again(self, one: Missing, why: str) -> None:
         self._tries[one] = tries = self._tries.get(one, 0) + 1
         if tries == TRIES:
-            log.warning("gap.left_open", app=one.app, stream=one.stream, why=why, command=command([one]))
+            typed = command(one.app, {one.stream: one.since})
+            log.warning("gap.left_open", app=one.app, stream=one.stream, why=why, command=typed)
 
 
 def by_stream(wanted: Iterable[Missing]) -> list[list[Missing]]:

@@ -171,8 +171,8 @@ def kept(since: datetime, removed: datetime | None) -> bool:
     return removed is None or removed < since
 
 
-def command(wanted: Sequence[Missing]) -> str:
-    """What to type to bring back what one application misses."""
-    since = min((EntryId.parse(one.since) for one in wanted), default=START)
-    where = f"--stream {wanted[0].stream}" if len(wanted) == 1 else f"--app {wanted[0].app}"
+def command(app: str, missed: Mapping[str, str]) -> str:
+    """What to type to bring back what one application misses: above which entry, by stream."""
+    since = min(map(EntryId.parse, missed.values()), default=START)
+    where = f"--stream {next(iter(missed))}" if len(missed) == 1 else f"--app {app}"
     return f"headwater relay republish --since {since} {where}"

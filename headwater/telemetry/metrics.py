@@ -157,6 +157,11 @@ class Metrics:
         """Parked deliveries of a group that wait for a person."""
         self._set("dead_letters", "Parked deliveries.", count, {"group": group})
 
+    def gaps_open(self, app: str, stream: str, kind: str, count: int | None) -> None:
+        """Losses on a stream that nobody repairs yet."""
+        where = {"app": app, "stream": stream, "kind": kind}
+        self._set("gaps_open", "Recorded losses that nobody repairs yet.", count, where)
+
     def backfill(self, backfill: str, app: str, *, ratio: float | None, rows: int | None = None) -> None:
         """How far the running jobs of a backfill are, from 0 to 1; None when none runs."""
         where = {"backfill": backfill, "app": app}

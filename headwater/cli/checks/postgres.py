@@ -14,7 +14,7 @@ from headwater.cli.databases import Place, missing, statuses
 from headwater.cli.readings import backlog, parked
 from headwater.cli.wiring import Wiring
 from headwater.database import Database, load
-from headwater.delivery import Consumer, Limits
+from headwater.delivery import Consumer, Limits, gaps
 from headwater.delivery.applier import Applier
 from headwater.errors import HeadwaterError, ServerUnavailable
 
@@ -120,7 +120,18 @@ async def _keys(database: Database, consumer: Consumer) -> AsyncIterator[Finding
             )
 
 
+async def _gaps(database: Database, app: str) -> Finding:
+    found = await gaps.listed(database, app)
+    left = [one for one in found if one.state == "open"]
+    if left:
+        streams, kinds = {one.stream for one in left}, sorted({one.kind for one in left})
+        detail = f"{len(left)} open on {len(streams)} streams ({', '.join(kinds)}): entries were lost"
+        return warn(f"{app} gaps", detail, gaps.remedy(app, left))
+    return ok(f"{app} gaps", f"{len(found)} being repaired" if found else "")
+
+
 async def _contents(database: Database, app: str) -> AsyncIterator[Finding]:
+    yield await _gaps(database, app)
     letters = await parked(database, app)
     if letters:
         yield warn(f"{app} dead letters", f"{letters} are parked", f"headwater dead-letters list {app}")
