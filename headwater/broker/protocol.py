@@ -6,7 +6,7 @@ pipeline, and asking for RESP2 gives every server's replies one shape.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
@@ -64,30 +64,28 @@ def pack_append(stream: bytes, fields: Fields) -> bytes:
     return b"".join(parts)
 
 
-def append_form(stream: bytes, fields: Fields, varying: Container[bytes]) -> list[bytes]:
-    """An append in which only the values of some fields vary: `fill_append` puts them in."""
-    known = b"*%d\r\n$4\r\nXADD\r\n$%d\r\n%b\r\n$1\r\n*\r\n" % (3 + 2 * len(fields), len(stream), stream)
-    form: list[bytes] = []
+def append_form(stream: bytes, fields: Fields, varying: Sequence[bytes]) -> tuple[bytes, bytes]:
+    """An append in which only the values of some fields vary: a template, and what follows the last of them.
+
+    In it `%d` and `%b` stand for the length and bytes of each, of the last one for its length alone.
+    """
+    head = b""
+    form = b"*%d\r\n$4\r\nXADD\r\n%b$1\r\n*\r\n" % (3 + 2 * len(fields), _bulk(stream))
     for name, value in fields.items():
-        known += b"$%d\r\n%b\r\n$" % (len(name), name)
-        if name in varying:
-            form += (known, b"", b"")
-            known = b"\r\n"
+        form += _bulk(name)
+        if name == varying[-1]:
+            head, form = form + b"$%d\r\n", b"\r\n"
         else:
-            known += b"%d\r\n%b\r\n" % (len(value), value)
-    return [*form, known]
+            form += b"$%d\r\n%b\r\n" if name in varying else _bulk(value)
+    return head, form % ()
 
 
-def fill_append(form: list[bytes], values: Sequence[bytes]) -> bytes:
-    """A form with the values of its varying fields, in the order in which the entry has them."""
-    parts = form.copy()
-    parts[1::3] = map(_length, map(len, values))
-    parts[2::3] = values
-    return b"".join(parts)
+def _bulk(text: bytes) -> bytes:
+    return b"$%d\r\n%b\r\n" % (len(text), text.replace(b"%", b"%%"))
 
 
 Append = tuple[str, Fields | bytes]
-"""Stream, and an entry's fields or its append as `fill_append` packs it."""
+"""Stream, and an entry's fields or its append, packed."""
 
 
 def pack_appends(appends: Iterable[Append]) -> bytes:

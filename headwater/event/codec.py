@@ -25,7 +25,7 @@ from headwater.event.limits import (
     VERSION_LIMIT,
     Fields,
 )
-from headwater.event.plain import PlainReader
+from headwater.event.plain import PlainReader, may_hide
 from headwater.event.registry import Registry
 from headwater.event.spelling import dump, habits, headline, spell_metadata, spell_version
 
@@ -63,6 +63,11 @@ class Codec:
         self.registry = registry
         self._foreign = foreign
         self._plain = PlainReader(registry)
+        self._usual = {
+            event: decode
+            for event, decode in registry.current()
+            if not (event.read_only or habits(event).unusual)
+        }
 
     def encode(self, envelope: Envelope) -> Fields:
         """The fields of an entry, in constant order.
@@ -88,19 +93,16 @@ class Codec:
         """
         event = envelope.event
         odd = envelope.metadata or envelope.correlation or envelope.historical or envelope.job
-        if odd or event.read_only or not envelope.tenant or envelope.op != event.op:
+        read = self._usual.get(type(event))
+        if odd or read is None or not envelope.tenant or envelope.op != event.op:
             return None
         try:
-            if habits(type(event)).unusual:
+            data, key = dump(event), event.key
+            text = f"{envelope.id}{envelope.tenant}{key}{envelope.source}{envelope.target}{envelope.time}"
+            small = 2 * (len(data) + len(text)) < SIZE_LIMIT and len(key) <= KEY_LIMIT
+            if not small or not text.isascii() or "\x00" in text or may_hide(data):
                 return None
-            data = dump(event)
-            text = (
-                f"{envelope.id}{envelope.tenant}{event.key}{envelope.source}{envelope.target}{envelope.time}"
-            )
-            small = 2 * (len(data) + len(text)) < SIZE_LIMIT and len(event.key) <= KEY_LIMIT
-            if not small or not text.isascii() or "\x00" in text or _suspicious(data):
-                return None
-            self.registry.read(event.type, event.schema_version, data)
+            read(data)
             _bounded(envelope)
         except Exception:
             return None
@@ -142,7 +144,7 @@ class Codec:
             b"source": envelope.source.encode(),
             b"schemaVersion": has.version,
             b"op": envelope.op.encode(),
-            b"version": spell_version(envelope.version),
+            b"version": spell_version(envelope.version).encode(),
             b"key": key,
             b"target": envelope.target.encode(),
             b"hist": b"1" if envelope.historical else b"0",

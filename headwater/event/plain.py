@@ -74,10 +74,10 @@ class PlainReader:
 def _unusual(fields: Fields, data: bytes) -> bool:
     text = b"".join((*fields, *fields.values()))
     # One byte is looked for as a number: that is a tenth of looking for a text of one character.
-    return len(text) > SIZE_LIMIT or 0 in text or _may_hide(data)
+    return len(text) > SIZE_LIMIT or 0 in text or may_hide(data)
 
 
-def _may_hide(json: bytes) -> bool:
+def may_hide(json: bytes) -> bool:
     """Whether it may hold what has to be looked for in decoded JSON: NUL, or a tenant's name."""
     return (_BACKSLASH in json and b"\\u00" in json) or b'"tenantId"' in json
 
@@ -96,7 +96,7 @@ def _labels(metadata: bytes) -> tuple[Mapping[str, Any], str] | None:
 
 
 def _read_labels(metadata: bytes) -> tuple[Mapping[str, Any], str] | None:
-    if _may_hide(metadata):
+    if may_hide(metadata):
         return None
     labels = _METADATA.decode(metadata)
     correlation = labels.get("correlationId")

@@ -84,13 +84,13 @@ def _refuse_not_finite(value: Any) -> None:
         _refuse_not_finite(part)
 
 
-def spell_version(version: int | None) -> bytes:
+def spell_version(version: int | None) -> str:
     """A row's version as it stands on the wire; `read_integer` reads it."""
-    return b"" if version is None else _integer(version)
+    return "" if version is None else _integer(version)
 
 
-def _integer(value: int) -> bytes:
-    return b'"%d"' % value if abs(value) > EXACT_INTEGER else b"%d" % value
+def _integer(value: int) -> str:
+    return f'"{value}"' if abs(value) > EXACT_INTEGER else str(value)
 
 
 def _scalar(value: Any) -> bytes:
@@ -98,7 +98,7 @@ def _scalar(value: Any) -> bytes:
         return value.encode()
     if isinstance(value, bool) or value is None:
         return dump(value)
-    return _integer(value) if isinstance(value, int) else dump(value)
+    return _integer(value).encode() if isinstance(value, int) else dump(value)
 
 
 def dump(value: Any) -> bytes:

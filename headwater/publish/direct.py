@@ -151,6 +151,8 @@ def _lost(said: Envelope, error: BrokerUnavailable) -> Published:
 
 
 def _published(said: Envelope, appends: Appends, replies: Sequence[str | HeadwaterError]) -> Published:
+    if len(replies) == 1 and isinstance(replies[0], str):  # nearly always
+        return Published("ok", said.id, ((appends[0][0], replies[0]),), "", said)
     taken: list[tuple[str, str]] = []
     errors: list[str] = []
     for (stream, _), reply in zip(appends, replies, strict=True):

@@ -5,9 +5,11 @@ A form is made by encoding the first event in full, so that both ways give the s
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
+
 import msgspec
 
-from headwater.broker.protocol import append_form, fill_append
+from headwater.broker.protocol import Append, append_form
 from headwater.event import Codec, Envelope
 from headwater.event.spelling import spell_version
 
@@ -16,28 +18,46 @@ VARYING = (b"eventId", b"entityId", b"timestamp", b"version", b"key", b"data")
 FORMS = 4096
 """Forms that are kept: with more tenants than that, some are made again."""
 
+Aims = Callable[[Envelope, Iterable[str]], Sequence[tuple[str, str]]]
+"""Streams that an event goes to, and its target on each."""
+_Form = tuple[str, bytes, bytes]
+"""A stream, the head of an append to it as a template, and what follows the data."""
+
 
 class Forms:
-    """Forms by type, operation, tenant, source, target and stream."""
+    """Forms by all that an entry has in common with others, and by who is enabled."""
 
-    def __init__(self, codec: Codec) -> None:
+    def __init__(self, codec: Codec, aims: Aims) -> None:
         self._codec = codec
-        self._known: dict[tuple[object, ...], list[bytes]] = {}
+        self._aims = aims
+        self._known: dict[tuple[object, ...], list[_Form]] = {}
 
-    def packed(self, envelope: Envelope, data: bytes, stream: str, target: str) -> bytes:
-        """An append of an event whose `data` is plain."""
+    def packed(self, envelope: Envelope, enabled: Iterable[str]) -> list[Append] | None:
+        """Appends of an event to every stream it goes to; None when it is not of the usual kind."""
         event = envelope.event
+        who = frozenset(enabled)
         # `op`: of some events it is their state that says whether the thing is there or gone.
-        asked = (type(event), envelope.op, envelope.tenant, envelope.source, target, stream)
-        form = self._known.get(asked)
-        if form is None:
-            form = self._known[asked] = self._new(envelope, stream, target)
-        key = event.key.encode()
-        version = spell_version(envelope.version)
-        return fill_append(form, (envelope.id.encode(), key, envelope.time.encode(), version, key, data))
+        asked = (type(event), envelope.op, envelope.tenant, envelope.source, envelope.target, who)
+        forms = self._known.get(asked)
+        if forms is not None and not forms:
+            return []
+        data = self._codec.plain(envelope)
+        if data is None:
+            return None
+        if forms is None:
+            forms = self._remember(asked, envelope, enabled)
+        known, key, time = envelope.id.encode(), event.key.encode(), envelope.time.encode()
+        version, size = spell_version(envelope.version).encode(), len(key)
+        values = (len(known), known, size, key, len(time), time, len(version), version, size, key, len(data))
+        return [(stream, head % values + data + tail) for stream, head, tail in forms]
 
-    def _new(self, envelope: Envelope, stream: str, target: str) -> list[bytes]:
+    def _remember(self, asked: tuple[object, ...], envelope: Envelope, enabled: Iterable[str]) -> list[_Form]:
         if len(self._known) >= FORMS:
             self._known.clear()
+        found = [self._new(envelope, *aim) for aim in self._aims(envelope, enabled)]
+        self._known[asked] = found
+        return found
+
+    def _new(self, envelope: Envelope, stream: str, target: str) -> _Form:
         fields = self._codec.encode(msgspec.structs.replace(envelope, target=target))
-        return append_form(stream.encode(), fields, VARYING)
+        return stream, *append_form(stream.encode(), fields, VARYING)

@@ -37,7 +37,7 @@ class Outgoing:
         self._respell = respell
         self._plans: dict[tuple[str, str, frozenset[str], bool], _Plan] = {}
         self._wanting: dict[str, bool] = {}
-        self._forms = Forms(codec)
+        self._forms = Forms(codec, self._aims)
 
     def entries(self, envelope: Envelope, enabled: Iterable[str]) -> list[tuple[str, Fields]]:
         """(stream key, fields) for every stream the event goes to now; empty when nobody wants it.
@@ -59,20 +59,13 @@ class Outgoing:
 
     def appends(self, envelope: Envelope, enabled: Iterable[str]) -> list[Append]:
         """The same as `entries`, packed where the event is of the usual kind: at half the cost."""
-        if envelope.historical:
-            return list(self.entries(envelope, enabled))
+        plainly = self._respell is None or self.catalogue.stream(envelope.type).spelling == "own"
+        packed = self._forms.packed(envelope, enabled) if plainly and not envelope.historical else None
+        return list(self.entries(envelope, enabled)) if packed is None else packed
+
+    def _aims(self, envelope: Envelope, enabled: Iterable[str]) -> list[tuple[str, str]]:
         stream, aims = self._plan(envelope.type, envelope.target, frozenset(enabled), False)
-        if not aims:
-            return []
-        own = self._respell is None or stream.spelling == "own"
-        data = self.codec.plain(envelope) if own else None
-        if data is None:
-            return list(self.entries(envelope, enabled))
-        found: list[Append] = []
-        for app, aimed in aims:
-            key = self.catalogue.keys.stream(stream, envelope.tenant, app)
-            found.append((key, self._forms.packed(envelope, data, key, aimed)))
-        return found
+        return [(self.catalogue.keys.stream(stream, envelope.tenant, app), aimed) for app, aimed in aims]
 
     def _plan(self, event_type: str, target: str, enabled: frozenset[str], historical: bool) -> _Plan:
         asked = (event_type, target, enabled, historical)

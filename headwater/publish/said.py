@@ -50,22 +50,23 @@ class Said(msgspec.Struct, frozen=True):
 
         Raises EventError `missing_version` for a state without a version.
         """
-        event = self.event
-        if self.version is None and event.subject.state:
+        event, version = self.event, self.version
+        subject = event.subject
+        if version is None and subject.state:
             raise EventError(
                 "missing_version",
                 f"a state event needs the version of its row ({event.type!r}, {event.key!r})",
                 hint="pass version=row['headwater_version'], read by RETURNING in the same statement",
             )
-        tenant = self.tenant if event.subject.tenanted else realm
-        identity = self.operation_id or self.version
+        tenant = self.tenant if subject.tenanted else realm
+        identity = self.operation_id or version
         return Envelope(
             id=unique_id() if identity is None else event_id(event.type, tenant, event.key, identity),
             event=event,
             tenant=tenant,
             time=clock.present(),
             source=source,
-            version=self.version,
+            version=version,
             op=event.op,
             target=history.get("target") or event.target,
             historical=bool(history),

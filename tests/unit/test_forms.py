@@ -76,6 +76,23 @@ def test_an_event_of_the_usual_kind_takes_the_short_way() -> None:
     assert all(isinstance(one, bytes) for _, one in SHOP.appends(envelope, ()))
 
 
+@given(st.sampled_from(["%", "%d", "100%b", "%%s", "plain"]), st.integers(0, 2**63 - 1))
+def test_signs_that_mean_something_to_a_template_are_signs_like_others(sign: str, version: int) -> None:
+    for target in ("*", sign):
+        envelope = Envelope(
+            id=sign,
+            event=GoodChanged(good_id=sign, name=sign, note=sign),
+            tenant=sign,
+            time=sign,
+            source=sign,
+            version=version,
+            target=target,
+        )
+
+        assert all(isinstance(one, bytes) for _, one in SHOP.appends(envelope, APPS))
+        assert short_way(SHOP, envelope) == long_way(SHOP, envelope)
+
+
 @pytest.mark.parametrize(
     "odd", [{"metadata": {"a": 1}}, {"correlation": "c"}, {"historical": True}, {"job": "j"}, {"op": "u"}]
 )
