@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Awaitable
 from datetime import UTC, datetime
@@ -13,8 +14,9 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from backfill.reports import dry_report, finished_report, job_report, status_report
+from backfill.reports import dry_report, finished_report, job_report, standing_report, status_report
 from backfill.service import HistoricalSync, NotEnabled, Options, Toggle, Unknown
+from backfill.telling import tell
 from headwater.admin import Problem, policy, principal, read_json, reply
 from headwater.database import Row, load
 from headwater.errors import DeclarationError, JobRefused
@@ -37,6 +39,8 @@ def application(history: History, producer: Producer) -> web.Application:
     app.router.add_get(f"{APPLICATIONS}/{{app}}/sync-status", endpoints.sync_status)
     app.router.add_get(f"{APPLICATIONS}/{{app}}/jobs", endpoints.jobs)
     app.router.add_get(f"{APPLICATIONS}/{{app}}/jobs/{{job}}", endpoints.job)
+    app.router.add_get(f"{APPLICATIONS}/{{app}}/jobs/{{job}}/progress", endpoints.progress)
+    app.on_shutdown.append(endpoints.close)
     for verb, steer in (
         ("pause", endpoints.pause),
         ("resume", endpoints.resume),
@@ -52,6 +56,11 @@ class Endpoints:
 
     def __init__(self, service: HistoricalSync) -> None:
         self._service = service
+        self.closing = asyncio.Event()
+
+    async def close(self, _: web.Application) -> None:
+        """End what is being told: the server stops."""
+        self.closing.set()
 
     @policy("read", tenant="orgId")
     async def applications(self, request: web.Request) -> web.Response:
@@ -110,10 +119,17 @@ class Endpoints:
 
     @policy("read", tenant="orgId")
     async def job(self, request: web.Request) -> web.Response:
-        """One job, the rows it could not say, and its audit trail."""
-        job, jobs = await self._job(request), self._service.history.jobs
-        refused, events = await jobs.quarantine(job.id), await jobs.events(job.id)
-        return reply({**job_report(job), "quarantined": refused, "events": events})
+        """One job, how far it is, the rows it could not say, and its audit trail."""
+        job, history = await self._job(request), self._service.history
+        report = standing_report(job, await history.standing(job))
+        refused, events = await history.jobs.quarantine(job.id), await history.jobs.events(job.id)
+        return reply({**report, "quarantined": refused, "events": events})
+
+    @policy("read", tenant="orgId")
+    async def progress(self, request: web.Request) -> web.StreamResponse:
+        """How far a job is, told whenever it changes until it has ended (server-sent events)."""
+        job = await self._job(request)
+        return await tell(request, self._service.history, job, self.closing)
 
     @policy("write", tenant="orgId")
     async def pause(self, request: web.Request) -> web.Response:

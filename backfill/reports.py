@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from headwater import clock
-from headwater.replay import Job, SyncStatus
+from headwater.replay import Job, Standing, SyncStatus
 from headwater.replay.digest import as_dict
 from headwater.replay.jobs import DETAILS
 
@@ -53,6 +53,26 @@ def job_report(job: Job) -> dict[str, Any]:
             for part in job.parts
         ],
     }
+
+
+def standing_report(job: Job, standing: Standing) -> dict[str, Any]:
+    """A job and how far it is: rows read, published, delivered and applied; seconds it may take yet."""
+    figures = ("read", "published", "delivered", "applied", "failed")
+    subjects = [
+        {
+            "subject": one.subject,
+            "state": one.state,
+            "expected": one.expected,
+            **{name: getattr(one, name) for name in figures},
+            "chunks": one.chunks,
+        }
+        for one in standing.subjects
+    ]
+    total: dict[str, Any] = {name: sum(getattr(one, name) for one in standing.subjects) for name in figures}
+    expected = [one.expected for one in standing.subjects]
+    total["expected"] = None if None in expected else sum(count or 0 for count in expected)
+    progress = {"subjects": subjects, "total": total, "etaSeconds": standing.eta}
+    return {**job_report(job), "progress": progress}
 
 
 def finished_report(job: Job) -> dict[str, Any]:

@@ -11,12 +11,12 @@ import click
 
 from headwater.cli.connected import connected
 from headwater.cli.invocation import Invocation
-from headwater.cli.jobs import Follower, as_data, as_text, asked_by
+from headwater.cli.jobs import Follower, as_data, as_text, asked_by, far
 from headwater.cli.output import Table
 from headwater.cli.params import JobId, Since
 from headwater.cli.wiring import Wiring
 from headwater.errors import HeadwaterError, JobRefused
-from headwater.replay import History, Job, Jobs
+from headwater.replay import History, Job, Jobs, Standing
 
 _GOOD = {"verified", "partial"}
 _EXAMPLES = (
@@ -192,20 +192,21 @@ def list_(invocation: Invocation, tenant: str | None, app: str | None, limit: in
 def show(invocation: Invocation, job: str, watch: bool, details: bool) -> None:
     """Show one backfill."""
 
-    async def work(wiring: Wiring) -> tuple[Job, list[dict[str, Any]]]:
+    async def work(wiring: Wiring) -> tuple[Job, list[dict[str, Any]], Standing | None]:
         jobs = Jobs(await wiring.open_source())
         found = await _get(jobs, job)
         if watch:
             found = await Follower(invocation.out, wiring, job).watch()
-        return found, await jobs.events(job)
+        return found, await jobs.events(job), await far(wiring, found)
 
-    found, events = connected(invocation, work)
+    found, events, standing = connected(invocation, work)
     if watch:
         _finish(invocation, found)
         return
     extra: dict[str, Any] = {"events": events} if details else {}
-    data = {"job": as_data(found, details=details), **extra}
-    invocation.out.result("backfill.show", data, text=as_text(found, events if details else ()))
+    data = {"job": as_data(found, details=details), "progress": standing, **extra}
+    text = as_text(found, events if details else (), standing)
+    invocation.out.result("backfill.show", data, text=text)
 
 
 async def _get(jobs: Jobs, job: str) -> Job:

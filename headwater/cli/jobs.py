@@ -11,9 +11,10 @@ from typing import Any
 from headwater.cli.loops import cut_off
 from headwater.cli.output import Output, Progress, Table, cell
 from headwater.cli.wiring import Wiring
-from headwater.errors import HeadwaterError
-from headwater.replay import Job, Jobs, Runner
+from headwater.errors import BrokerUnavailable, HeadwaterError, SettingsError
+from headwater.replay import Job, Jobs, Runner, Standing
 from headwater.replay.jobs import Part
+from headwater.replay.progress import standing
 
 _LOOK = 0.2
 
@@ -52,8 +53,17 @@ def _part(part: Part, *, details: bool) -> dict[str, Any]:
     return {name: getattr(part, name) for name in (*names, *(["details"] if details else []))}
 
 
-def as_text(job: Job, events: Iterable[Mapping[str, Any]] = ()) -> str:
+async def far(wiring: Wiring, job: Job) -> Standing | None:
+    """How far a job is; None while Redis does not answer, which is no reason not to show it."""
+    try:
+        return await standing(await wiring.open_source(), wiring.broker, wiring.outgoing, job)
+    except (BrokerUnavailable, SettingsError):
+        return None
+
+
+def as_text(job: Job, events: Iterable[Mapping[str, Any]] = (), found: Standing | None = None) -> str:
     """A job for people."""
+    left = found.eta if found else None
     head = {
         "job": job.id,
         "application": job.app,
@@ -63,10 +73,17 @@ def as_text(job: Job, events: Iterable[Mapping[str, Any]] = ()) -> str:
         "asked by": f"{job.asked_by} ({job.reason})",
         "created": job.created_at,
         "finished": job.finished_at,
+        **({} if left is None or job.finished else {"left": f"about {left:.0f} s"}),
     }
     lines = [f"{name:12} {cell(value)}" for name, value in head.items()]
-    rows = [(one.subject, one.state, one.expected, one.published, one.failed, one.error) for one in job.parts]
-    columns = ("subject", "state", "expected", "published", "failed", "error")
+    known = {one.subject: one for one in found.subjects} if found else {}
+    columns = ("subject", "state", "expected", "read", "published", "delivered", "applied", "failed", "error")
+    rows = []
+    for part in job.parts:
+        one = known.get(part.subject)
+        taken = (one.delivered, one.applied) if one else (None, None)
+        counts = (part.expected, part.read, part.published, *taken, part.failed)
+        rows.append((part.subject, part.state, *counts, part.error))
     trail = [
         f"{cell(one['at'])}  {cell(one['actor'])}  {one['what']}  {cell(one['detail'])}" for one in events
     ]
@@ -129,7 +146,7 @@ class Follower:
             self._bar = bars.enter_context(self._out.progress(part.subject, part.expected))
             self._subject = part.subject
         if self._bar is not None:
-            self._bar.update(part.published + part.failed, part.expected)
+            self._bar.update(part.read, part.expected)
         if part.state in {"done", "failed"}:
             self._shown.add(part.subject)
             bars.close()

@@ -19,7 +19,7 @@ from headwater.delivery import Limits, Pace, Worker
 from headwater.delivery.names import Lease
 from headwater.errors import SettingsError
 from headwater.publish import DirectProducer, Enablement, Outgoing, Producer, Relay, Repairer, Republisher
-from headwater.replay import History, Runner, Ways, Window
+from headwater.replay import History, Hours, Runner, Ways, Window
 from headwater.replay.reconcile import Reconciler
 from headwater.retention import Ground, Leases
 from headwater.telemetry import Metrics
@@ -165,6 +165,8 @@ class Wiring:
             window=self.settings.backfill.window,
             settle=self.settings.backfill.settle_after_toggle,
             realm=self.settings.realm,
+            rate=self.settings.backfill.rows_per_second or None,
+            quiet=_quiet(self.settings.backfill.quiet_hours),
             jobs_at_once=self.settings.backfill.jobs_at_once or max(1, self.settings.database.pool_max // 3),
         )
 
@@ -209,6 +211,13 @@ class Wiring:
     async def close(self) -> None:
         """Close everything, last opened first. Idempotent."""
         await self._open.aclose()
+
+
+def _quiet(text: str) -> Hours | None:
+    try:
+        return Hours.parse(text)
+    except ValueError as error:
+        raise SettingsError(f"HEADWATER_BACKFILL_QUIET_HOURS: {error}") from None
 
 
 @contextlib.asynccontextmanager

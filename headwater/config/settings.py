@@ -119,6 +119,12 @@ class BackfillSettings(Section, frozen=True, kw_only=True):
         int, about("Historical entries a group may be behind before a job waits.", least=1, most=100_000)
     ] = 500
     runners: Annotated[int, about("Jobs run at once by one process.", least=1, most=64)] = 2
+    rows_per_second: Annotated[
+        int, about("Most rows a second of one job; 0: no limit but the window.", least=0, most=10_000_000)
+    ] = 0
+    quiet_hours: Annotated[
+        str, about("Hours of the day, in UTC, in which jobs append nothing: 08:00-18:00; empty: none.")
+    ] = ""
     jobs_at_once: Annotated[
         int,
         about(

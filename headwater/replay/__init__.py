@@ -3,9 +3,11 @@
 from headwater.replay.backfill import Backfill
 from headwater.replay.digest import Comparer, Comparison, Mirrored
 from headwater.replay.history import History, SyncStatus
-from headwater.replay.job_run import Ways
 from headwater.replay.jobs import Job, Jobs
+from headwater.replay.pacing import Hours
+from headwater.replay.progress import Standing
 from headwater.replay.runner import Runner
+from headwater.replay.ways import Ways
 from headwater.replay.window import Window
 
 __all__ = [
@@ -13,10 +15,12 @@ __all__ = [
     "Comparer",
     "Comparison",
     "History",
+    "Hours",
     "Job",
     "Jobs",
     "Mirrored",
     "Runner",
+    "Standing",
     "SyncStatus",
     "Ways",
     "Window",

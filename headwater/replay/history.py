@@ -19,8 +19,10 @@ from headwater.errors import HeadwaterError, ServerUnavailable
 from headwater.publish.outgoing import gather
 from headwater.replay.backfill import Backfill, chosen
 from headwater.replay.digest import Comparer, Comparison, Mirrored
-from headwater.replay.job_run import Ways, record_pass
+from headwater.replay.job_run import record_pass
 from headwater.replay.jobs import Job, Jobs
+from headwater.replay.progress import Standing, standing
+from headwater.replay.ways import Ways
 
 
 class GroupReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,6 +100,10 @@ class History:
             one.subject: await self.ways.source.fetchval(one.count, tenant, app, since)
             for one in self.subjects(app, options)
         }
+
+    async def standing(self, job: Job) -> Standing:
+        """How far a job is now. Raises DatabaseUnavailable, BrokerUnavailable."""
+        return await standing(self.ways.source, self.ways.broker, self.ways.outgoing, job)
 
     async def status(self, tenant: str, app: str) -> SyncStatus:
         """Compare now, and say what is known. Raises DatabaseUnavailable for the source only."""

@@ -11,57 +11,28 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+import asyncpg
 import msgspec
 
 from headwater import failpoints, telemetry
-from headwater.broker import Broker, EntryId, provision
+from headwater.broker import EntryId, provision
 from headwater.database import Database, Row, load
-from headwater.errors import BrokerRefused, EventError, HeadwaterError, JobRefused, ServerUnavailable
+from headwater.errors import BrokerRefused, EventError, JobRefused, ServerUnavailable
 from headwater.event import Event, Fields
-from headwater.publish import REALM, Outgoing, Said
+from headwater.publish import Said
 from headwater.replay.backfill import Backfill
 from headwater.replay.digest import Comparer, Comparison, Differences, Mirrored
-from headwater.replay.jobs import DETAILS, LEASE, Cancelled, Fenced, Job, Jobs, Part, Paused, Step
+from headwater.replay.jobs import DETAILS, Cancelled, Fenced, Job, Jobs, Part, Paused, Step
+from headwater.replay.pacing import Pacer, slower
+from headwater.replay.ways import Ways
 from headwater.replay.window import Window
 
 log = telemetry.logger(__name__)
 PATIENCE = 10.0
 """Seconds a comparison waits, at each look, for an application that lags behind live traffic."""
-
-
-class Ways(msgspec.Struct, frozen=True, kw_only=True):
-    """What a runner works with."""
-
-    source: Database
-    broker: Broker
-    outgoing: Outgoing
-    backfills: tuple[Backfill, ...]
-    mirrored: Mapping[str, Mapping[str, Mirrored]]
-    """By application and subject."""
-    sinks: Mapping[str, Database]
-    """The applications' databases, for comparing."""
-    chunk: int = 1000
-    window: int = 500
-    settle: float = 1.0
-    """Seconds between enabling an application and the first read, for direct producers' memory of it."""
-    service: str = "backfill"
-    """Who speaks, as it stands in the envelopes."""
-    realm: str = REALM
-    """Stands where a tenant would, for subjects that belong to none."""
-    lease: float = LEASE
-    """Seconds after which a silent runner's job is taken over."""
-    jobs_at_once: int | None = None
-    """Most jobs of the source in the hands of runners, in all processes; None: no limit."""
-
-    def backfill(self, subject: str) -> Backfill:
-        """The backfill of a subject. Raises HeadwaterError."""
-        for one in self.backfills:
-            if one.subject == subject:
-                return one
-        raise HeadwaterError(f"no backfill of {subject!r} is declared")
 
 
 class JobRun:
@@ -72,7 +43,8 @@ class JobRun:
         self._jobs = jobs
         self._holder = holder
         self._kept = time.monotonic() - ways.lease
-        self._window = Window(ways.broker, ways.window)
+        self._pacer = Pacer(Window(ways.broker, ways.window), slower(ways.rate, job.rate), ways.quiet)
+        self._expected: dict[str, int] = {}
         self.job = job
 
     async def run(self) -> str:
@@ -110,6 +82,7 @@ class JobRun:
             await provision.ensure(
                 self._ways.broker, self._ways.outgoing.catalogue.keys_of(job.app), group.name
             )
+            await self._count_ahead()
             failed = [part.subject for part in job.parts if not await self._subject(part)]
             if failed:
                 return await self._end("failed", f"failed: {', '.join(failed)}")
@@ -132,6 +105,21 @@ class JobRun:
         log.info(event, **where, state=state, counts=counts, error=error)
         return str(state)
 
+    async def _count_ahead(self) -> None:
+        """Count every subject before the first is said, so that the time left can be told."""
+        job = self.job
+        for part in job.parts:
+            if part.expected is not None or part.state != "queued":
+                continue
+            try:
+                count = self._ways.backfill(part.subject).count
+                self._expected[part.subject] = await self._ways.source.fetchval(
+                    count, job.tenant, job.app, job.since
+                )
+            except asyncpg.PostgresError as error:  # its own turn will say so, and end that subject only
+                log.warning("backfill.not_counted", job=job.id, subject=part.subject, error=str(error))
+        await self._jobs.expect(job, self._expected)
+
     async def _subject(self, part: Part) -> bool:
         if part.state in {"done", "failed"}:
             return part.state == "done"
@@ -152,7 +140,8 @@ class JobRun:
 
     async def _rows(self, backfill: Backfill) -> None:
         job, ways = self.job, self._ways
-        expected = await ways.source.fetchval(backfill.count, job.tenant, job.app, job.since)
+        if (expected := self._expected.get(backfill.subject)) is None:
+            expected = await ways.source.fetchval(backfill.count, job.tenant, job.app, job.since)
         part = await self._jobs.start_part(job, backfill.subject, expected)
         async with ways.source.connection() as connection:
             types = await backfill.types(connection)
@@ -212,7 +201,7 @@ class JobRun:
         if not appends:
             return {}
         failpoints.reached("backfill.appending")
-        await self._window.wait_for({stream for stream, _ in appends}, len(appends), self._keep)
+        await self._pacer.wait_for({stream for stream, _ in appends}, len(appends), self._keep)
         await self._sure()
         replies = await self._ways.broker.append(appends)
         last: dict[str, str] = {}

@@ -273,6 +273,12 @@ class Jobs:
         if not row["moved"]:
             raise JobRefused(f"a job that is {row['state']} can not become {state}")
 
+    async def expect(self, job: Job, counts: Mapping[str, int]) -> None:
+        """Write down how many rows subjects have, where nothing is written yet."""
+        if counts:
+            values = (list(counts), list(counts.values()))
+            await self._database.execute(load(__file__, "expect"), job.id, job.token, *values)
+
     async def start_part(self, job: Job, subject: str, expected: int) -> Part:
         """Begin a subject, or go on with it. Raises Fenced."""
         row = await self._database.fetchrow(

@@ -8,8 +8,9 @@ from typing import Any
 
 from headwater import telemetry
 from headwater.errors import BrokerRefused, ServerUnavailable
-from headwater.replay.job_run import JobRun, Ways
+from headwater.replay.job_run import JobRun
 from headwater.replay.jobs import Cancelled, Fenced, Job, Jobs, Paused
+from headwater.replay.ways import Ways
 
 log = telemetry.logger(__name__)
 LOOK = 0.25

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
+import aiohttp
 import pytest_asyncio
 
 from headwater.testing import RunningServers, until
@@ -108,8 +111,40 @@ async def test_jobs_of_others_and_jobs_that_are_none_do_not_exist(system: Runnin
         assert (await system.call("POST", at(tenant, job, verb), key=KEYS["reader"])).status == 403
         assert (await system.call("POST", at(tenant, job, verb), key=KEYS["foreign"])).status == 404
         assert (await system.call("POST", at(tenant, job, verb), key=None)).status == 401
+    assert (await system.call("GET", at(tenant, job, "progress"), key=KEYS["foreign"])).status == 404
     events = await (await system.wiring.history()).jobs.events(job)
     assert [one["what"] for one in events] == ["queued"]
+
+
+async def test_progress_is_told_until_the_end(system: Running, tenant: str) -> None:
+    job = await queued(system, tenant)
+    headers = {"Authorization": f"Bearer {KEYS['reader']}"}
+    url = f"{system.url}{at(tenant, job, 'progress')}"
+    async with system.client.get(url, headers=headers) as stream:
+        assert (stream.status, stream.content_type) == (200, "text/event-stream")
+        told = [await event(stream)]
+        await steer(system, tenant, job, "cancel")
+        await steer(system, tenant, job, "retry")
+        while told[-1][0] != "end":
+            told.append(await event(stream))
+        assert await stream.content.read() == b""
+
+    assert [name for name, _ in told[:-1]] == ["progress"] * (len(told) - 1)
+    assert told[0][1]["state"] == "queued"
+    if told[-1][1]["state"] == "cancelled":  # it looked between the two
+        assert (await system.ended(job)).state == "verified"
+        told.append(("end", (await system.call("GET", at(tenant, job))).body))
+    total = told[-1][1]["progress"]["total"]
+    assert total["read"] == total["published"] == total["delivered"] == total["applied"] == total["expected"]
+    assert total["expected"] > 30
+    assert told[-1][1]["progress"]["etaSeconds"] == 0
+
+
+async def event(stream: aiohttp.ClientResponse) -> tuple[str, Any]:
+    """The next event's name and what it says."""
+    async with asyncio.timeout(30):
+        lines = (await stream.content.readuntil(b"\n\n")).decode().splitlines()
+    return lines[0].removeprefix("event: "), json.loads(lines[1].removeprefix("data: "))
 
 
 async def test_a_job_that_reads_is_paused_and_cancelled_from_outside(
