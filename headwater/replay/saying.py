@@ -12,7 +12,7 @@ from headwater.errors import EventError
 from headwater.event import Event, Fields
 from headwater.publish import Said
 from headwater.replay.backfill import Backfill
-from headwater.replay.job_run import Ways
+from headwater.replay.ways import Ways
 from headwater.replay.window import Window
 
 log = telemetry.logger(__name__)
