@@ -32,7 +32,13 @@ from headwater.broker.protocol import (
 )
 from headwater.errors import BrokerUnavailable, GroupMissing, HeadwaterError
 
-_LOST = (raised.ConnectionError, raised.TimeoutError, OSError, asyncio.IncompleteReadError)
+_LOST = (
+    raised.ConnectionError,
+    raised.TimeoutError,
+    raised.InvalidResponse,  # what answers there is no Redis
+    OSError,
+    asyncio.IncompleteReadError,
+)
 
 RELEASED = "released"
 """The consumer name that holds what nobody works on: given away at a drain, taken at the next reclaim."""

@@ -22,7 +22,7 @@ Command = tuple[Word, ...]
 
 _RETRYABLE = (
     "LOADING",
-    "BUSY",
+    "BUSY ",
     "READONLY",
     "MISCONF",
     "OOM",

@@ -88,7 +88,8 @@ async def mend(broker: Broker, streams: Sequence[str], group: str, consumer: str
     created = [one for one in lacking if not isinstance(replies[one], HeadwaterError)]
     unfit = {}
     for stream, reply in replies.items():
-        if isinstance(reply, ServerUnavailable):
+        # One that is full makes no group, and the streams that have theirs can be read.
+        if isinstance(reply, ServerUnavailable) and stream not in lacking:
             raise reply
         if isinstance(reply, HeadwaterError) and not str(reply).startswith("BUSYGROUP"):
             unfit[stream] = str(reply)

@@ -111,12 +111,17 @@ class Database:
         """A connection from the pool. Raises DatabaseUnavailable when none comes free in time."""
         try:
             connection = await self._pool.acquire(timeout=self._acquire_timeout)
-        except _GONE as error:
+        except (*_GONE, asyncpg.PostgresError) as error:
+            # Whatever the server says to somebody who knocks, it says nothing about what was to be done.
             raise DatabaseUnavailable(
                 f"no connection to Postgres ({error or type(error).__name__})"
             ) from error
         try:
             yield connection
+        except asyncpg.ReadOnlySQLTransactionError as error:
+            # A standby, or a server that refuses writes for now: the next try asks who it is today.
+            await self._pool.expire_connections()
+            raise DatabaseUnavailable(f"Postgres takes no writes ({error})") from error
         except Exception as error:
             if is_unavailable(error):
                 raise DatabaseUnavailable(f"Postgres went away ({type(error).__name__}: {error})") from error

@@ -15,7 +15,7 @@ from headwater.errors import HeadwaterError, Reject, Retry
 
 
 class HandlerFailed(HeadwaterError):
-    """A handler could not reach something that is not the application's database, or answered nonsense."""
+    """A handler could not reach something that is not the application's database, or did what none may do."""
 
 
 async def run(step: Function, tx: Tx, admitted: Sequence[Work], limits: Limits) -> None:
@@ -37,12 +37,25 @@ async def run(step: Function, tx: Tx, admitted: Sequence[Work], limits: Limits) 
 async def _within(call: Awaitable[Any], tx: Tx, limits: Limits) -> Any:
     try:
         async with asyncio.timeout(limits.handler):  # else it would hold its batch for ever
-            return await call
+            answered = await call
+    except asyncio.CancelledError as error:
+        if _are_we_cancelled():
+            raise
+        # What the handler waited for was cancelled by somebody else: nobody asked us to end.
+        raise HandlerFailed("what the handler waited for was cancelled") from error
     except Exception as error:
         if is_unavailable(error) and not tx.is_closed():
             # Not our database: what the handler asked did not answer. That counts as its failure.
             raise HandlerFailed(describe(error)) from error
         raise
+    if not tx.is_in_transaction():  # its mark went with it, or stands without its effect
+        raise HandlerFailed("the handler ended the transaction that it was given")
+    return answered
+
+
+def _are_we_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _unfinished(part: Sequence[Work], answered: Any) -> dict[int, Exception]:

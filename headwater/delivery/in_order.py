@@ -78,7 +78,7 @@ class InOrder:
                 log.info("worker.turn_awaited", app=shift.post.app)  # its last transaction is still open
             except Fenced as error:
                 log.warning("worker.turn_lost", app=shift.post.app, error=str(error))
-            except (DatabaseUnavailable, TablesUnfit) as error:
+            except (DatabaseUnavailable, TablesUnfit, asyncpg.PostgresError) as error:
                 shift.database_ok = False
                 tries += 1
                 await shift.back_off(error, tries)

@@ -16,6 +16,7 @@ from headwater.broker import pending
 from headwater.broker.client import RELEASED
 from headwater.database import load
 from headwater.delivery.recovering import Recovery
+from headwater.delivery.settler import own_statements
 from headwater.delivery.shift import TROUBLES, Shift
 from headwater.patience import pause
 
@@ -43,7 +44,8 @@ class Inheritance:
     async def look(self) -> None:
         """Take over what was held by the dead at the last look, and still is. Raises as reading does."""
         shift, post = self._shift, self._shift.post
-        rows = await shift.side.database.fetch(load(__file__, "lapsed_names"), post.app)
+        with own_statements():
+            rows = await shift.side.database.fetch(load(__file__, "lapsed_names"), post.app)
         dead = {RELEASED, *(row["name"] for row in rows)} - {post.name}
         found: dict[tuple[str, str], dict[str, int]] = {}
         for stream, names in (await pending.holders(shift.broker, post.group, post.streams)).items():

@@ -106,7 +106,7 @@ def _row(parked: Parked) -> tuple[Any, ...]:
     fields = delivery.fields
     size = sum(len(name) + len(value) for name, value in fields.items())
     about = (
-        (envelope.id, envelope.type, envelope.tenant, envelope.key, envelope.job)
+        (envelope.id, envelope.type, envelope.tenant, envelope.key, envelope.job[:200])
         if envelope
         else (
             *(

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+import asyncpg
+
 from headwater import clock, telemetry
 from headwater.errors import HeadwaterError
 from headwater.patience import pause
@@ -76,7 +78,7 @@ async def ask(shift: Shift, server: str, question: Callable[[], Awaitable[object
         try:
             await question()
             shift.vitals.hear(server)
-        except HeadwaterError as error:
+        except (HeadwaterError, asyncpg.PostgresError) as error:
             shift.last_error = str(error)
             log.debug("worker.no_answer", server=server, error=str(error))
         shift.vitals.back(f"asking {server}")

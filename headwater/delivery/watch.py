@@ -19,7 +19,7 @@ from headwater.database import Connection, Database, load
 from headwater.delivery import gaps, losses
 from headwater.delivery.gaps import Gap
 from headwater.delivery.losses import Beats, Loss, Mark
-from headwater.errors import HeadwaterError
+from headwater.errors import BrokerRefused, BrokerUnavailable, HeadwaterError
 from headwater.topology import Catalogue
 
 log = telemetry.logger(__name__)
@@ -144,12 +144,17 @@ class Watch:
         return left
 
     async def _tell(self, ours: Told, wanted: list[Missing]) -> None:
-        await self._broker.execute("HSET", self._keys.beats, self._app, str(ours))
         # Not at every look: idle workers ask little of Redis. Others may have asked before the first one.
         there = {one.stream for one in wanted}
         done = [stream for stream in self._asked if stream not in there]
-        await repairs.ask(self._broker, self._keys, self._app, done, wanted)
-        self._asked = there
+        try:
+            await self._broker.execute("HSET", self._keys.beats, self._app, str(ours))
+            await repairs.ask(self._broker, self._keys, self._app, done, wanted)
+        except (BrokerUnavailable, BrokerRefused) as error:
+            # A Redis that is full takes no word and can be read all the same. The next look says it again.
+            log.warning("watch.not_told", app=self._app, error=str(error))
+        else:
+            self._asked = there
 
     async def begun_again(self, streams: Sequence[str]) -> list[Gap]:
         """Record what is lost with groups that had to be made again at the earliest entry."""

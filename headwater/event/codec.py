@@ -117,8 +117,6 @@ class Codec:
         event = envelope.event
         if envelope.op != event.op:
             raise EventError("malformed", f"{envelope.type!r} means {event.op!r}, not {envelope.op!r}")
-        if len(event.key) > KEY_LIMIT:
-            raise EventError("malformed", f"an event's key has at most {KEY_LIMIT} characters")
         data = fields[b"data"]
         try:
             guard(data, envelope.tenant)
@@ -235,6 +233,8 @@ def _bounded_text(fields: Fields) -> bytes:
 def _bounded(envelope: Envelope) -> Envelope:
     if not 0 < len(envelope.id) <= IDENTITY_LIMIT:
         raise EventError("malformed", f"an event's id has 1 to {IDENTITY_LIMIT} characters")
+    if len(envelope.key) > KEY_LIMIT:
+        raise EventError("malformed", f"an event's key has at most {KEY_LIMIT} characters")
     if len(envelope.tenant) > TENANT_LIMIT:
         raise EventError("missing_tenant", f"a tenant's id has at most {TENANT_LIMIT} characters")
     if envelope.version is None:

@@ -14,7 +14,7 @@ import msgspec
 
 from headwater.event.base import Event, Operation
 from headwater.event.envelope import Envelope
-from headwater.event.limits import IDENTITY_LIMIT, SIZE_LIMIT, TENANT_LIMIT, VERSION_LIMIT, Fields
+from headwater.event.limits import IDENTITY_LIMIT, KEY_LIMIT, SIZE_LIMIT, TENANT_LIMIT, VERSION_LIMIT, Fields
 from headwater.event.registry import Registry
 
 REPEATED = 256
@@ -68,6 +68,9 @@ class PlainReader:
             correlation=labels[1],
             metadata=labels[0],
         )
+        # A key comes from the data: where that is short, so is the key.
+        if len(data) > KEY_LIMIT and len(event.key) > KEY_LIMIT:
+            return None
         return envelope if _within(envelope, kind.state) else None
 
 

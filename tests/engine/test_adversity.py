@@ -1,0 +1,152 @@
+"""What nobody expects of handlers, entries and servers: it costs one entry, or a wait, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import string
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+
+from headwater.broker import Broker, provision
+from headwater.database import Database, Tx
+from headwater.delivery import Context
+from headwater.errors import BrokerUnavailable, DatabaseUnavailable
+from headwater.testing import until
+from headwater.testing.controls import GoodSold
+from tests.engine.conftest import Shop, Stock, opened
+from tests.engine.entries import applied, letters, put, sale, sold_by, started
+from tests.engine.matrix import binaries, running
+
+
+async def write(event: GoodSold, tx: Tx, context: Context) -> None:
+    await tx.execute("INSERT INTO sales VALUES ($1, $2, 'g', 1)", event.sale_id, context.tenant)
+
+
+async def test_a_handler_that_is_cancelled_from_within_fails_and_its_neighbours_do_not(shop: Shop) -> None:
+    async def wait_for_a_cancelled_task(event: GoodSold, tx: Tx, context: Context) -> None:
+        if event.sale_id == "hard":
+            task = asyncio.create_task(asyncio.sleep(60))
+            task.cancel()
+            await task
+        await write(event, tx, context)
+
+    worker = shop.start(shop.worker(sold_by(wait_for_a_cancelled_task)))
+    await put(shop, sale(shop, "s1"), sale(shop, "hard"), sale(shop, "s2"))
+
+    await applied(shop, "s1", "s2")
+    assert await letters(shop) == {"hard": "exhausted"}
+    assert worker.statistics()["in_hand"] == 0
+
+
+async def test_a_handler_that_ends_the_transaction_has_not_handled_its_event(shop: Shop) -> None:
+    async def give_up(event: GoodSold, tx: Tx, context: Context) -> None:
+        await write(event, tx, context)
+        if event.sale_id == "hard":
+            await tx.execute("ROLLBACK")
+
+    shop.start(shop.worker(sold_by(give_up)))
+    await put(shop, sale(shop, "hard"), sale(shop, "s1"))
+
+    await applied(shop, "s1")
+    assert await letters(shop) == {"hard": "exhausted"}
+
+
+async def test_an_entry_with_a_job_of_any_length_can_be_parked(shop: Shop) -> None:
+    noise = "".join(random.Random(7).choices(string.printable[:90], k=20_000)).encode()
+    shop.start(shop.worker())
+    await put(shop, {**sale(shop, "hard", behave="reject"), b"job": noise}, sale(shop, "s1"))
+
+    await applied(shop, "s1")
+    assert await letters(shop) == {"hard": "rejected"}
+
+
+async def test_an_entry_whose_key_fits_no_index_is_parked_at_once(shop: Shop) -> None:
+    noise = "".join(random.Random(7).choices(string.ascii_letters, k=3_000))
+    entry = sale(shop, "s")
+    long = {**entry, b"data": entry[b"data"].replace(b'"s"', f'"{noise}"'.encode())}
+    shop.start(shop.worker())
+    await put(shop, long, sale(shop, "s1"))
+
+    await applied(shop, "s1")
+    assert list((await letters(shop)).values()) == ["malformed"]
+
+
+async def test_a_database_that_takes_no_writes_is_unavailable_until_it_does(shop: Shop) -> None:
+    name = urlsplit(shop.sink.url).path[1:]
+    write = "DELETE FROM sales"
+    await shop.source.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+    refusing = await Database.open(shop.sink.url, size=1)
+    try:
+        with pytest.raises(DatabaseUnavailable):
+            await refusing.execute(write)
+        await shop.source.execute(f'ALTER DATABASE "{name}" RESET default_transaction_read_only')
+
+        assert await refusing.execute(write) == "DELETE 0"
+    finally:
+        await refusing.close()
+
+
+async def test_a_database_that_lets_nobody_in_is_unavailable_and_ends_no_worker(shop: Shop) -> None:
+    name = urlsplit(shop.sink.url).path[1:]
+    admin = await asyncpg.connect(shop.source.url)
+    worker = await started(shop, shop.worker())
+    try:
+        await admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+        await admin.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1", name
+        )
+        with pytest.raises(DatabaseUnavailable):
+            await shop.sink.fetchval("SELECT 1")
+        await put(shop, sale(shop, "s1"))
+        await until(lambda: not worker.ready)
+    finally:
+        await admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+        await admin.close()
+
+    await applied(shop, "s1")
+    assert await letters(shop) == {}
+
+
+async def test_a_worker_starts_and_drains_a_redis_that_is_out_of_memory(
+    templates: tuple[Stock, Stock],
+) -> None:
+    async with running(binaries()[0]) as url, opened(templates, url) as shop:
+        await put(shop, *(sale(shop, f"s{n}") for n in range(3)))
+        await shop.broker.execute("CONFIG", "SET", "maxmemory", "1")
+        try:
+            shop.start(shop.worker())
+            await applied(shop, "s0", "s1", "s2")
+        finally:
+            await shop.broker.execute("CONFIG", "SET", "maxmemory", "0")
+
+
+async def test_of_workers_that_mend_streams_together_each_group_is_made_by_one(shop: Shop) -> None:
+    streams = [shop.key(f"s{n}") for n in range(20)]
+    brokers = [Broker(shop.redis_url) for _ in range(4)]
+    try:
+        mended = await asyncio.gather(
+            *(provision.mend(one, streams, "g", f"w{n}") for n, one in enumerate(brokers))
+        )
+    finally:
+        for one in brokers:
+            await one.close()
+
+    assert sorted(stream for one in mended for stream in one.created) == sorted(streams)
+    assert [one.unfit for one in mended] == [{}] * 4
+
+
+async def test_whatever_answers_in_place_of_redis_is_an_outage() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        broker = Broker(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        with pytest.raises(BrokerUnavailable):
+            await broker.execute("PING")
+        await broker.close()
