@@ -105,6 +105,8 @@ async def _serve(
         if runs:
             runner = await wiring.runner()
             loops.start("runner", runner.run(), runner.stop)
+        keeper = wiring.keeper()
+        loops.start("retention", keeper.run(), keeper.stop)
         await loops.until(stop)
 
 

@@ -13,6 +13,7 @@ from headwater.cli.databases import Place, declared, migrate_all, missing, place
 from headwater.cli.invocation import Invocation
 from headwater.cli.output import Table
 from headwater.cli.project import find
+from headwater.cli.retention import collect
 from headwater.cli.wiring import Wiring
 from headwater.database import connect
 from headwater.database.attach import Attached, attach
@@ -20,9 +21,15 @@ from headwater.database.migrate import read
 from headwater.errors import HeadwaterError
 
 
-@click.group(epilog="Examples:  headwater db migrate  ·  headwater db status  ·  headwater db attach")
+@click.group(
+    epilog="Examples:  headwater db migrate  ·  headwater db status  ·  headwater db attach  ·  "
+    "headwater db gc --dry-run"
+)
 def command() -> None:
     """Headwater's tables in the source and in every application's database."""
+
+
+command.add_command(collect)
 
 
 def _places(wiring: Wiring) -> list[Place]:

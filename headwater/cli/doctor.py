@@ -6,7 +6,7 @@ from collections import Counter
 
 import click
 
-from headwater.cli.checks import Finding, fail, ok, postgres, redis, warn
+from headwater.cli.checks import Finding, fail, ok, postgres, redis, retention, warn
 from headwater.cli.checks.finding import gathered
 from headwater.cli.databases import places
 from headwater.cli.invocation import Invocation
@@ -83,6 +83,8 @@ async def _examine(project: Project, settings: Settings) -> list[Finding]:
             found += await gathered("redis", examined)
         if settings.source_url is not None or settings.apps:
             found += await _databases(wiring, production=production)
+        if settings.source_url is not None and not any(one.state == "fail" for one in found):
+            found += await gathered("retention", retention.examine(wiring))
     return found
 
 

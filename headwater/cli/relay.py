@@ -68,6 +68,9 @@ async def _run(wiring: Wiring, relay: Relay, stop: asyncio.Event, *, once: bool,
         loops.start("relay", relay.run(poll=wiring.settings.relay.poll), relay.stop)
         if once:
             loops.start("once", finish(), stop.set)
+        else:
+            keeper = wiring.keeper()
+            loops.start("retention", keeper.run(), keeper.stop)
         await loops.until(stop)
 
 

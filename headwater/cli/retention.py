@@ -13,7 +13,7 @@ from headwater.cli.params import confirmed
 from headwater.cli.wiring import Wiring
 from headwater.config import duration
 from headwater.errors import HeadwaterError
-from headwater.retention import Keep, Trimmed, Trims, alone, kept
+from headwater.retention import Collector, Ground, Keep, Swept, Trimmed, Trims, alone, kept
 from headwater.retention import trim as trim_streams
 from headwater.topology import Catalogue
 
@@ -104,3 +104,43 @@ def _row(one: Trimmed) -> tuple[Any, ...]:
     lost = ", ".join(f"{group} {count}" for group, count in one.lost.items())
     gone = one.removed if one.exact else f">={one.removed}"
     return (one.stream, one.length, gone, ", ".join(one.held_by), ", ".join(one.passed_over), lost)
+
+
+@click.command(
+    "gc",
+    epilog="Examples:  headwater db gc --dry-run  ·  headwater db gc  ·  headwater db gc --database crm  ·  "
+    "headwater --json db gc --dry-run",
+)
+@click.option("--database", "only", metavar="NAME", help="Only of this one: source, or an application.")
+@click.option("--dry-run", is_flag=True, help="Count what would go; remove nothing.")
+@click.pass_obj
+def collect(invocation: Invocation, only: str | None, dry_run: bool) -> None:
+    """Remove rows that are older than their retention and that nobody can need any more.
+
+    Marks of deleted things and of handled events stay while an older copy can still arrive: from the
+    outbox, a stream, a dead letter or a backfill. Each line says before when, and what holds the rest.
+    """
+
+    async def work(wiring: Wiring) -> list[Swept]:
+        ground = await wiring.ground()
+        names = _databases(ground, only)
+        collector = Collector(ground, wiring.settings.retention, dry=dry_run)
+        async with alone(wiring.source_url):
+            found = []
+            for name in names:
+                some = collector.source() if name == "source" else collector.application(name)
+                found += await some
+            return found
+
+    swept = connected(invocation, work)
+    rows = [(one.database, one.table, one.removed, one.before, one.held_by) for one in swept]
+    columns = ("database", "table", "would go" if dry_run else "removed", "before", "held by")
+    data = {"dry_run": dry_run, "tables": swept}
+    invocation.out.result("db.gc", data, text=Table(columns, rows))
+
+
+def _databases(ground: Ground, only: str | None) -> list[str]:
+    names = ["source", *sorted(ground.sinks)]
+    if only is not None and only not in names:
+        raise HeadwaterError(f"no database is named {only!r} here", hint=f"there are: {', '.join(names)}")
+    return names if only is None else [only]

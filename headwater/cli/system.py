@@ -108,6 +108,8 @@ class System:
         poll = self.settings.relay.poll
         self._loops.start("relay", self.relay.run(poll=poll), self.relay.stop, stage=_RELAY)
         self._loops.start("runner", self.runner.run(), self.runner.stop, stage=_RUNNER)
+        keeper = self.wiring.keeper()
+        self._loops.start("retention", keeper.run(), keeper.stop, stage=_RUNNER)
 
     @contextlib.asynccontextmanager
     async def _admin(self) -> AsyncIterator[None]:

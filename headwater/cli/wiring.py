@@ -21,7 +21,7 @@ from headwater.errors import SettingsError
 from headwater.publish import DirectProducer, Enablement, Outgoing, Producer, Relay, Repairer, Republisher
 from headwater.replay import History, Hours, Runner, Ways, Window
 from headwater.replay.reconcile import Reconciler
-from headwater.retention import Ground, Leases
+from headwater.retention import Ground, Keeper, Leases
 from headwater.telemetry import Metrics
 
 
@@ -187,6 +187,10 @@ class Wiring:
             sinks=dict(await self.open_sinks(self.project.applications)),
             metrics=self.metrics,
         )
+
+    def keeper(self) -> Keeper:
+        """What removes old things by itself."""
+        return Keeper(self.source_url, self.ground, self.settings.retention)
 
     @property
     def leases(self) -> Leases:

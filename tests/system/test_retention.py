@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.system.test_commands import World, world
 
 __all__ = ["world"]
+OLD = "SELECT count(*) FROM headwater.outbox WHERE type = 'x'"
 
 
 async def test_trimming_spares_what_a_group_lacks_and_says_who_holds_it(world: World) -> None:
@@ -49,3 +50,43 @@ async def test_a_bound_that_may_lose_entries_is_asked_for_and_what_is_lost_is_an
     gaps = (await world.run("groups", "gaps", "crm", "--json", code=1)).json
     assert [(one["kind"], one["entries"]) for one in gaps["gaps"]] == [("trimmed_unread", count)]
     await world.run("streams", "trim", "--keep", "soon", code=2)
+
+
+async def test_collection_says_what_would_go_and_what_holds_the_rest(world: World) -> None:
+    await world.source.execute(
+        "INSERT INTO headwater.outbox (event_id, type, tenant, key, source, data, said_at, published_at) "
+        "SELECT n::text, 'x', 't', 'k', 's', '{}', now() - interval '30 days', now() - interval '30 days' "
+        "FROM generate_series(1, 7) AS n"
+    )
+
+    would = (await world.run("db", "gc", "--dry-run", "--json")).json
+    counts = {(one["database"], one["table"]): one["removed"] for one in would["tables"]}
+    assert (would["schema"], counts["source", "outbox"]) == ("headwater.db.gc.v1", 7)
+    assert {"source", "crm", "hr"} == {one["database"] for one in would["tables"]}
+    assert await world.source.fetchval(OLD) == 7
+
+    text = (await world.run("db", "gc", "--database", "source")).out
+    assert await world.source.fetchval(OLD) == 0
+    assert ["source", "outbox", "7"] in [line.split()[:3] for line in text.splitlines()]
+    await world.run("db", "gc", "--database", "nowhere", code=1)
+
+
+async def test_the_doctor_names_groups_that_hold_nothing_and_retention_that_nobody_does(
+    world: World,
+) -> None:
+    await world.run("streams", "apply")
+    await world.source.execute(
+        "INSERT INTO headwater.reader (name, app, heard_at, given_up_at) "
+        "VALUES ('crm-consumers', 'crm', now() - interval '9 days', now())"
+    )
+    await world.source.execute(
+        "INSERT INTO headwater.upkeep (what, done_at, detail) VALUES "
+        "('source', now() - interval '9 days', ''), ('crm', now(), 'ledger: the oldest row of the outbox')"
+    )
+
+    found = (await world.run("doctor", "--json", code=None)).json["checks"]
+
+    said = {one["check"]: (one["state"], one["fix"]) for one in found}
+    assert said["retention of crm-consumers"] == ("warn", "headwater worker crm")
+    assert said["retention"][0] == "warn"
+    assert "db gc" in said["retention"][1]

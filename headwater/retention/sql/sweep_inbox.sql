@@ -1,0 +1,14 @@
+-- Marks of handled events.
+-- $1 app, $2 before, $3 from page, $4 to page, $5 remove: else only count -> how many
+WITH old AS (
+    SELECT t.ctid AS place FROM headwater.inbox AS t
+     WHERE $5::bool AND t.ctid >= format('(%s,0)', $3::bigint)::tid AND t.ctid < format('(%s,0)', $4::bigint)::tid
+       AND t.app = $1 AND t.handled_at < $2
+       FOR UPDATE SKIP LOCKED
+), gone AS (
+    DELETE FROM headwater.inbox AS t USING old WHERE t.ctid = old.place RETURNING 1
+)
+SELECT CASE WHEN $5 THEN (SELECT count(*) FROM gone) ELSE (
+    SELECT count(*) FROM headwater.inbox AS t
+     WHERE t.ctid >= format('(%s,0)', $3::bigint)::tid AND t.ctid < format('(%s,0)', $4::bigint)::tid
+       AND t.app = $1 AND t.handled_at < $2) END
