@@ -297,7 +297,7 @@ class RetentionSettings(Section, frozen=True, kw_only=True):
     jobs: Annotated[
         float,
         about(
-            "Ended backfill jobs with their audit trail; the last of each tenant and application stays.",
+            "Ended backfills and the audit trails; the last job of each tenant and application stays.",
             least=3600,
             most=3650 * DAY,
             duration=True,

@@ -73,10 +73,10 @@ class Collector:
             why = f"no database is named here for {missing}"
             return [self._told("source", table, 0, (None, why)) for table in FOUND]
         floor = lowest((await self.horizons()).values())
-        bounds = {
+        recorded = self._before(self._keep.jobs, floor)
+        bounds = dict.fromkeys(FOUND, recorded) | {
             "outbox": await self._outbox(),
             "tombstone": self._before(self._keep.tombstones, floor),
-            "job": self._before(self._keep.jobs, floor),
         }
         sweeper = Sweeper(self._ground.source, dry=self._dry, stopping=self._stopping)
         found = []

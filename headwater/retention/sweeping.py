@@ -23,7 +23,7 @@ REST = 1.0
 """Longest pause between two transactions in seconds; each rests as long as it worked."""
 WALKED = ("ledger", "inbox", "dead_letter", "gap", "failure")
 """Tables of an application's database."""
-FOUND = ("outbox", "tombstone", "job")
+FOUND = ("outbox", "tombstone", "job", "reconcile_event", "republish")
 """Tables of the source."""
 
 
