@@ -8,9 +8,9 @@ import pytest
 import pytest_asyncio
 
 from headwater.testing import RunningServers, running_servers
-from tests import bytecode
+from tests import machine
 
-bytecode.keep()
+machine.prepare()
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -48,7 +48,7 @@ async def test_an_idle_worker_costs_little_and_is_there_at_once(shop: Shop) -> N
     await until(lambda: monotonic() > since + WATCHED, within=WATCHED + 30, every=0.5)
     asked, busy = await commands(shop.broker) - asked - 1, sum(os.times()[:2]) - busy
 
-    assert asked / WATCHED < 5
+    assert asked / WATCHED < 8  # two sweeps over all streams, and it fetches
     assert busy / WATCHED < 0.05  # all of this process, on a machine that others use; alone it is below 0.01
     delays = []
     for _ in range(10):

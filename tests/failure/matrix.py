@@ -22,7 +22,7 @@ from typing import NamedTuple
 from headwater.clock import monotonic, now
 from headwater.failpoints import POINTS
 from headwater.testing import RunningServers, running_servers, until
-from tests import bytecode
+from tests import machine
 from tests.failure.truth import Verdict
 from tests.failure.world import QUICK, Child, Tempo, World, world
 
@@ -243,7 +243,7 @@ async def everything(servers: RunningServers, tempo: Tempo, logs: Path) -> list[
 
 async def main(quick: bool) -> None:
     """Run it and print the table."""
-    bytecode.keep()
+    machine.prepare()
     with tempfile.TemporaryDirectory() as folder:
         async with running_servers() as servers:
             cells = await everything(servers, QUICK if quick else Tempo(), Path(folder))
