@@ -146,7 +146,7 @@ def _streams(wish: Wish, wiring: Wiring) -> list[str]:
 
 
 async def _counted(republisher: Republisher, connection: Connection, span: Span, plan: Plan) -> Told:
-    entries = await republisher.counted(connection, span, plan.last)
+    entries = await republisher.counted(connection, span, plan)
     gaps = await republisher.covered(connection, span, plan)
     return Told(
         run=None,

@@ -20,8 +20,8 @@ from headwater.broker.repairs import Missing, Repaired
 from headwater.database import Connection, connect, is_unavailable, load
 from headwater.errors import BrokerRefused, DatabaseUnavailable, HeadwaterError
 from headwater.publish.outgoing import Outgoing
-from headwater.publish.rows import Rows
-from headwater.publish.span import Portion, Progress, Reach, Span, advanced, kept, repairing, went
+from headwater.publish.rows import Appends, Rows
+from headwater.publish.span import Page, Portion, Progress, Reach, Span, advanced, kept, repairing, went
 
 log = telemetry.logger(__name__)
 _ALONE = 0x616761696E  # "again": the advisory lock of whoever says rows again
@@ -40,6 +40,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What a span holds."""
 
     rows: int
+    first: int
     last: int
     removed: datetime | None
     """Rows published up to then may be gone from the outbox; None when none ever was removed."""
@@ -101,7 +102,8 @@ class Republisher:
             raise HeadwaterError(
                 "another republish is under way", hint="wait for its end, or end it and use --resume"
             )
-        await connection.execute(f"SET idle_session_timeout = '{_IDLE}'")
+        # A checkpoint lost in a crash of the server costs one page said again.
+        await connection.execute(f"SET idle_session_timeout = '{_IDLE}'; SET synchronous_commit = off")
 
     async def now(self, connection: Connection) -> datetime:
         """By the clock that says when a row was published."""
@@ -138,7 +140,7 @@ class Republisher:
     ) -> Run:
         """Write a new run down. `asked`: the open gaps that it repairs."""
         wanted = tuple(asked)
-        about = (by, _json(span), _json(wanted), plan.rows, plan.last)
+        about = (by, _json(span), _json(wanted), plan.rows, plan.first - 1, plan.last)
         number = await connection.fetchval(load(__file__, "republish_begin"), *about)
         return await self.find(connection, number)
 
@@ -167,14 +169,14 @@ class Republisher:
             progress=progress,
         )
 
-    async def counted(self, connection: Connection, span: Span, last: int) -> dict[str, int]:
+    async def counted(self, connection: Connection, span: Span, plan: Plan) -> dict[str, int]:
         """Entries that would be appended to each stream; changes nothing."""
         found: dict[str, int] = {}
-        position = 0
-        while portions := await self._page(connection, span, position, last):
-            for stream, _ in (one for portion in portions for one in portion.appends):
+        position = plan.first - 1
+        while page := await self._page(connection, span, position, plan.last):
+            for stream, _ in page.appends:
                 found[stream] = found.get(stream, 0) + 1
-            position = portions[-1].row
+            position = page.position
         return found
 
     async def go(self, connection: Connection, run: Run) -> Run:
@@ -183,13 +185,13 @@ class Republisher:
         Raises BrokerUnavailable, DatabaseUnavailable: then it can be taken up again from its last page.
         """
         await self._provision()
-        while portions := await self._page(connection, run.span, run.progress.position, run.last):
-            progress = advanced(run.progress, portions, await self._append(connection, run, portions))
+        while page := await self._page(connection, run.span, run.progress.position, run.last):
+            progress = advanced(run.progress, page, await self._append(connection, run, page.appends))
             failpoints.reached("republish.appended")
             run = msgspec.structs.replace(run, progress=progress)
             await self._checkpoint(connection, run)
             failpoints.reached("republish.checkpointed")
-        answered = await self._answer(run)
+        answered = await self._answer(connection, run)
         await connection.execute(load(__file__, "republish_end"), run.id)
         log.info("republish.done", run=run.id, rows=run.progress.rows, refused=run.progress.refused)
         return msgspec.structs.replace(run, state="done", answered=answered)
@@ -200,22 +202,22 @@ class Republisher:
         except BrokerRefused as error:  # one foreign key must not keep events from all other streams
             log.error("republish.not_provisioned", error=str(error))
 
-    async def _page(self, connection: Connection, span: Span, after: int, last: int) -> list[Portion]:
+    async def _page(self, connection: Connection, span: Span, after: int, last: int) -> Page | None:
         streams = msgspec.json.encode(span.streams).decode()
         about = (span.since, span.until, streams, after, last, self._size)
         rows = await connection.fetch(load(__file__, "republish_page"), *about)
-        enabled = await self._rows.enabled(connection, {row["tenant"] for row in rows}) if rows else {}
-        return [self._portion(row, span, enabled) for row in rows]
+        fit = [row for row in rows if row["event_id"] is not None]
+        enabled = await self._rows.enabled(connection, {row["tenant"] for row in fit}) if fit else {}
+        return Page(rows[-1]["id"], [self._portion(row, span, enabled) for row in fit]) if rows else None
 
     def _portion(self, row: Any, span: Span, enabled: dict[str, set[str]]) -> Portion:
         found = self._rows.appends(row, enabled)
         streams = went(row["entries"], span.streams)
         if isinstance(found, str):
-            return Portion(row["id"], streams, [], found)
-        return Portion(row["id"], streams, span.again(row["entries"], found))
+            return Portion(streams, [], found)
+        return Portion(streams, span.again(row["entries"], found))
 
-    async def _append(self, connection: Connection, run: Run, portions: list[Portion]) -> list[Any]:
-        appends = [one for portion in portions for one in portion.appends]
+    async def _append(self, connection: Connection, run: Run, appends: Appends) -> list[Any]:
         if appends and self._room is not None:
 
             async def keep() -> None:
@@ -234,11 +236,13 @@ class Republisher:
         if await connection.fetchval(load(__file__, "republish_checkpoint"), *about) is None:
             raise HeadwaterError(f"republish {run.id} has ended already")
 
-    async def _answer(self, run: Run) -> tuple[Missing, ...]:
+    async def _answer(self, connection: Connection, run: Run) -> tuple[Missing, ...]:
+        # Asked now: rows may have been removed while this ran, or while it stood still before it was resumed.
+        removed: datetime | None = await connection.fetchval(load(__file__, "republish_floor"))
         answered = []
         for one in run.asked:
             done = await self._done(run, one)
-            if done is not None:
+            if done is not None and kept(repairing([one], run.span.until).since, removed):
                 await repairs.answer(self._broker, self._outgoing.catalogue.keys, one, done)
                 answered.append(one)
         return tuple(answered)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 import msgspec
 
@@ -88,9 +89,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Portion(msgspec.Struct, frozen=True):
-    """One row: its id, the streams of the span that it went to, and what to append again."""
+    """One row: the streams of the span that it went to, and what to append again."""
 
-    row: int
     streams: tuple[str, ...]
     appends: Appends
     unfit: str = ""
@@ -102,14 +102,25 @@ def went(entries: str, streams: Mapping[str, Between]) -> tuple[str, ...]:
     return tuple(stream for part in entries.split(" ") if (stream := part.rpartition("@")[0]) in streams)
 
 
-def advanced(
-    before: Progress, portions: Sequence[Portion], replies: Sequence[str | HeadwaterError]
-) -> Progress:
+class Page(NamedTuple):
+    """Rows of the outbox in order, as far as they are in the span."""
+
+    position: int
+    """The last row looked at."""
+    portions: list[Portion]
+
+    @property
+    def appends(self) -> Appends:
+        """What to append, in order."""
+        return [one for portion in self.portions for one in portion.appends]
+
+
+def advanced(before: Progress, page: Page, replies: Sequence[str | HeadwaterError]) -> Progress:
     """How far it is now. Raises BrokerUnavailable when Redis as a whole refused: nothing is noted then."""
     answers = iter(replies)
     reached, refusing = dict(before.reached), set(before.refusing)
     said = skipped = refused = entries = 0
-    for one in portions:
+    for one in page.portions:
         lacking = set(one.streams) if one.unfit else set()
         for stream, _ in one.appends:
             reply = next(answers)
@@ -125,7 +136,7 @@ def advanced(
         skipped += not one.appends and not lacking
         said += bool(one.appends) and not lacking
     return Progress(
-        position=portions[-1].row,
+        position=page.position,
         rows=before.rows + said,
         entries=before.entries + entries,
         skipped=before.skipped + skipped,

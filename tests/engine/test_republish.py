@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from headwater.broker.repairs import Missing
 from headwater.errors import HeadwaterError
 from headwater.publish.span import Between, Span
 from headwater.testing import until
@@ -139,6 +140,21 @@ async def test_bounds_of_time_and_of_entries_hold(shop: Shop) -> None:
     only = {shop.key(SALES): Between(entries[0], entries[1])}
     assert (await again(shop, only)).progress.rows == 1
     assert (await again(shop, {shop.key(GOODS): Between()})).progress.rows == 0
+
+
+async def test_rows_removed_while_a_run_stood_still_leave_its_gaps_open(shop: Shop) -> None:
+    shop.start(shop.relay())
+    await sold(shop, "s1", "s2")
+    missing = Missing(app="shelf", stream=shop.key(SALES), incarnation="i", gap=1, since="0-0")
+    saying = republisher(shop)
+    async with saying.session() as connection:
+        span = Span(streams=every(shop), until=await saying.now(connection))
+        plan = await saying.plan(connection, span)
+        whole = await saying.begin(connection, span, plan, by="test", asked=[missing])
+        broken = await saying.begin(connection, span, plan, by="test", asked=[missing])
+        assert (await saying.go(connection, whole)).answered == (missing,)
+        await shop.source.execute("DELETE FROM headwater.outbox WHERE key = 's1'")
+        assert (await saying.go(connection, broken)).answered == ()
 
 
 async def test_whoever_removes_rows_of_the_outbox_leaves_word_of_it(shop: Shop) -> None:

@@ -14,6 +14,7 @@ from headwater.errors import BrokerRefused, BrokerUnavailable
 from headwater.publish.span import (
     EVER,
     Between,
+    Page,
     Portion,
     Progress,
     Span,
@@ -78,14 +79,13 @@ def test_every_row_is_counted_once_and_a_stream_that_lacks_something_is_named(ro
     for number, kinds in enumerate(rows):
         unfit = "unfit" in kinds
         names = tuple(f"s{place}" for place in range(len(kinds)))
-        portions.append(
-            Portion(number, names, [] if unfit else [(one, {}) for one in names], "no" if unfit else "")
-        )
+        portions.append(Portion(names, [] if unfit else [(one, {}) for one in names], "no" if unfit else ""))
         for place, kind in enumerate(kinds if not unfit else ()):
             replies.append(f"{number}-{place}" if kind == "taken" else BrokerRefused("too large"))
 
-    found = advanced(Progress(), portions, replies)
+    found = advanced(Progress(), Page(7, portions), replies)
 
+    assert found.position == 7
     assert found.rows + found.refused + found.skipped == len(rows)
     assert found.entries == sum(isinstance(one, str) for one in replies)
     assert found.entries == sum(one.entries for one in found.reached.values())
@@ -94,7 +94,7 @@ def test_every_row_is_counted_once_and_a_stream_that_lacks_something_is_named(ro
 
 def test_a_redis_that_refuses_as_a_whole_notes_nothing() -> None:
     with pytest.raises(BrokerUnavailable):
-        advanced(Progress(), [Portion(1, ("s",), [("s", {})])], [BrokerUnavailable("OOM")])
+        advanced(Progress(), Page(1, [Portion(("s",), [("s", {})])]), [BrokerUnavailable("OOM")])
 
 
 @pytest.mark.parametrize(("removed", "whole"), [(None, True), (NOW, False), (EVER, True)])

@@ -1,6 +1,6 @@
 -- How much of the outbox lies in a span: published in time, on one of its streams, within that stream's bounds.
--- $1 published since, $2 published until, $3 {stream: [above, up to]} -> rows, last id, removed: rows published by then may be gone
-SELECT count(*) AS rows, coalesce(max(o.id), 0) AS last,
+-- $1 published since, $2 published until, $3 {stream: [above, up to]} -> rows, first and last id, removed: rows published by then may be gone
+SELECT count(*) AS rows, coalesce(min(o.id), 1) AS first, coalesce(max(o.id), 0) AS last,
        (SELECT removed_until FROM headwater.outbox_floor) AS removed
   FROM headwater.outbox AS o
  WHERE o.entries <> '' AND o.error IS NULL AND coalesce(o.published_at, $2::timestamptz) BETWEEN $1::timestamptz AND $2
