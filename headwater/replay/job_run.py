@@ -75,13 +75,11 @@ class JobRun:
 
     async def _run(self) -> str:
         job = self.job
+        group = self._ways.outgoing.catalogue.group(job.app)
+        await provision.ensure(self._ways.broker, self._ways.outgoing.catalogue.keys_of(job.app), group.name)
         if job.state in {"queued", "running"}:
             log.info("backfill.started", job=job.id, tenant=job.tenant, application=job.app)
             await self._jobs.move(job, "running")
-            group = self._ways.outgoing.catalogue.group(job.app)
-            await provision.ensure(
-                self._ways.broker, self._ways.outgoing.catalogue.keys_of(job.app), group.name
-            )
             await self._count_ahead()
             failed = [part.subject for part in job.parts if not await self._subject(part)]
             if failed:

@@ -78,9 +78,19 @@ class Runner:
         except Fenced as error:
             log.warning("backfill.fenced", job=job.id, error=str(error))
             return "fenced"
+        except (ServerUnavailable, BrokerRefused):
+            await self._give_back(job)
+            raise
         finally:
             await _cut(working)
             await _cut(watching)
+
+    async def _give_back(self, job: Job) -> None:
+        """Let whoever reaches the servers first go on; without the source the lease runs out by itself."""
+        try:
+            await self.jobs.let_go(job)
+        except (Fenced, ServerUnavailable) as error:
+            log.warning("backfill.not_given_back", job=job.id, error=str(error))
 
     async def _watch(self, job: Job) -> Cancelled | Paused:
         """Keep the lease until something is asked. Raises Fenced."""

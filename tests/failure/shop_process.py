@@ -145,6 +145,7 @@ async def build(role: str, name: str) -> Any:
         sinks={"shelf": sink},
         chunk=10,
         window=10,
+        lease=float(os.environ.get("SHOP_LEASE", "10")),
     )
     return Runner(ways, holder=name, at_once=1)
 
