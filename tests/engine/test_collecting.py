@@ -13,6 +13,7 @@ import pytest
 from headwater.config import RetentionSettings
 from headwater.database import Database, Tx
 from headwater.delivery import Context
+from headwater.errors import DatabaseUnavailable
 from headwater.retention import Collector, Ground, Keep, Leases, Swept, trim
 from headwater.retention.horizon import Horizon
 from headwater.retention.keeper import Keeper
@@ -363,4 +364,26 @@ async def test_retention_is_done_when_it_is_due_by_one_process(shop: Shop) -> No
         "UPDATE headwater.upkeep SET done_at = now() - interval '1 day' WHERE what = 'till'"
     )
     assert await keepers[1].turn() == ["till"]
-    shop.start(keepers[0])
+
+
+async def test_what_is_due_is_done_without_being_asked_and_an_outage_is_waited_out(shop: Shop) -> None:
+    asked: list[bool] = []
+
+    async def reach() -> Ground:
+        asked.append(len(asked) >= 2)
+        if not asked[-1]:
+            raise DatabaseUnavailable("no connection")
+        return ground(shop)
+
+    async def done() -> bool:
+        return bool(await shop.source.fetchval("SELECT count(*) = 4 FROM headwater.upkeep"))
+
+    keeper = shop.start(Keeper(shop.source.url, reach, msgspec.structs.replace(SHORT, every=0.05)))
+    await until(done, within=60.0)
+    await shop.stop(keeper)
+    assert asked[:3] == [False, False, True]
+
+    seen = len(asked)
+    never = shop.start(Keeper(shop.source.url, reach, msgspec.structs.replace(SHORT, every=0.0)))
+    await shop.stop(never)
+    assert len(asked) == seen

@@ -181,6 +181,38 @@ async def test_a_loss_that_trimming_recorded_is_not_found_again_by_a_worker(here
     assert [one.entries for one in await gaps.listed(here.sink, "shelf")] == [40]
 
 
+async def test_a_loss_whose_database_was_away_is_found_by_the_worker(here: Shop) -> None:
+    await filled(here, 50)
+    await read(here, TILL, 50, acknowledge=50)
+    await read(here, SHELF, 10, acknowledge=10)
+    blind = Ground(broker=here.broker, catalogue=here.catalogue, source=here.source, sinks={})
+    keeps = dict.fromkeys(here.catalogue.streams, ALL)
+    done = await trim(blind, keeps, Leases(-1.0, -1.0), only=[here.key(SALES)])
+    assert done.streams[0].lost == {SHELF: 40}
+    assert await gaps.listed(here.sink, "shelf") == []
+
+    worker = await started(here, here.worker())
+
+    await until(lambda: worker.statistics()["lost"] == 40)
+    assert [one.entries for one in await gaps.listed(here.sink, "shelf")] == [40]
+
+
+async def test_live_entries_of_one_group_outlive_the_history_of_another(here: Shop) -> None:
+    """What a bound on the stream's length would have taken: unread and unacknowledged ones alike."""
+    live = await filled(here, 100)
+    held = await read(here, TILL, 50)
+    history = [await filled(here, 1000) for _ in range(3)]
+    await read(here, SHELF, 4000, acknowledge=4000)
+
+    done = await trimmed(here, Keep(entries=500))
+
+    assert (done.length, done.removed, done.held_by) == (3100, 0, [TILL])
+    assert (await left(here))[:100] == live
+    await here.broker.acknowledge(TILL, {here.key(SALES): held})
+    assert (await trimmed(here, Keep(entries=500))).removed == 50
+    assert (await left(here))[-1] == history[-1][-1]
+
+
 async def test_a_hard_bound_goes_past_living_groups_and_counts_what_each_loses(here: Shop) -> None:
     ids = await filled(here)
     await read(here, SHELF, 120, acknowledge=100)
