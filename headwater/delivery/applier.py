@@ -96,14 +96,23 @@ class Applier:
             return []
         envelopes = [one.envelope for one in batch]
         if not step.gated:
-            marks = [one.id + step.mark for one in envelopes]
-            rows = await tx.fetch(load(__file__, "inbox"), self.consumer.app, marks)
-            let = {row["event_id"] for row in rows}
-            return [one for one, mark in zip(batch, marks, strict=True) if mark in let]
+            return await self._once(tx, batch, [(one.id + step.mark, one.tenant) for one in envelopes])
         columns = zip(*((one.tenant, one.key, one.version, one.op == "d") for one in envelopes), strict=True)
         head = (self.consumer.app, step.subject, self._generation(step))
         rows = await tx.fetch(load(__file__, "gate"), *head, *columns)
         return [batch[row["place"] - 1] for row in rows]
+
+    async def _once(self, tx: Tx, batch: list[Work], marks: list[tuple[str, str]]) -> list[Work]:
+        let: set[tuple[str, str]] = set()
+        left = marks
+        # Ids that are known are asked for again: another tenant's event may have the same one.
+        for query in ("inbox", "inbox_shared"):
+            rows = await tx.fetch(load(__file__, query), self.consumer.app, *zip(*left, strict=True))
+            let.update((row["event_id"], row["tenant"]) for row in rows)
+            left = [mark for mark in left if mark not in let]
+            if not left:
+                break
+        return [one for one, mark in zip(batch, marks, strict=True) if mark in let]
 
     async def _advance(self, tx: Tx, work: Sequence[Work]) -> None:
         taken: dict[str, list[str]] = {}

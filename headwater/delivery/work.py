@@ -85,10 +85,10 @@ def for_upsert(batch: Sequence[Work]) -> list[Envelope]:
 
 
 def for_function(batch: Sequence[Work], step: Function) -> list[Work]:
-    """What a function has to look at: the newest state of each key, or each event id once, in order."""
+    """What a function has to look at: the newest state of each key, or each tenant's ids once, in order."""
     wanted = [one for one in batch if step.historical or not one.envelope.historical]
     if not step.gated:
-        return list({one.envelope.id: one for one in wanted}.values())
+        return list({(one.envelope.tenant, one.envelope.id): one for one in wanted}.values())
     newest: dict[tuple[str, str], Work] = {}
     for one in wanted:
         place = (one.envelope.tenant, one.envelope.key)

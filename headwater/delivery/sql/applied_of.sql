@@ -10,7 +10,11 @@ SELECT a.place, 0::bigint AS letter, '' AS state, '' AS reason, '' AS error
 UNION ALL
 SELECT a.place, 0, '', '', ''
   FROM asked AS a JOIN headwater.inbox AS i USING (app, event_id)
+ WHERE i.tenant IS NULL OR lower(i.tenant) = lower(a.tenant)
+UNION ALL
+SELECT a.place, 0, '', '', ''
+  FROM asked AS a JOIN headwater.inbox AS i ON i.app = a.app AND i.event_id = a.event_id || E'\x1f' || lower(a.tenant)
 UNION ALL
 SELECT a.place, d.id, d.state, d.reason, d.error
   FROM asked AS a JOIN headwater.dead_letter AS d USING (app, event_id)
- WHERE d.event_id <> '' AND d.state IN ('parked', 'discarded')
+ WHERE d.event_id <> '' AND lower(d.tenant) IN (lower(a.tenant), '') AND d.state IN ('parked', 'discarded')
