@@ -14,6 +14,7 @@ from headwater import clock, failpoints, telemetry
 from headwater.broker import Broker
 from headwater.database import Connection, Row, load
 from headwater.errors import BrokerRefused, BrokerUnavailable, HeadwaterError, ServerUnavailable
+from headwater.event.limits import SIZE_LIMIT
 from headwater.publish.outgoing import Outgoing
 from headwater.publish.refusals import Refusals
 from headwater.publish.rows import Appends, Rows
@@ -64,7 +65,7 @@ class Mover:
 
     async def take(self, connection: Connection, most: int, under_way: Iterable[int] = ()) -> Batch:
         """The oldest rows that are not under way, encoded."""
-        rows = await connection.fetch(load(__file__, "waiting"), most, list(under_way))
+        rows = await connection.fetch(load(__file__, "waiting"), most, list(under_way), SIZE_LIMIT + 1)
         failpoints.reached("relay.fetched")
         # Asked after the rows were seen: who is not enabled yet will read them as history.
         enabled = await self._rows.enabled(connection, {row["tenant"] for row in rows}) if rows else {}

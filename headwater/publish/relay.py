@@ -12,6 +12,8 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
+import asyncpg
+
 from headwater import clock, failpoints, telemetry
 from headwater.broker import Broker, provision
 from headwater.database import Connection, connect, is_unavailable, load
@@ -98,6 +100,8 @@ class Relay:
         except Exception as error:
             if is_unavailable(error):
                 raise ServerUnavailable(f"the source database went away ({error})") from error
+            if _passes(error):
+                raise ServerUnavailable(f"the source database ended a statement ({error})") from error
             raise
         finally:
             self._lead_on(False)
@@ -189,6 +193,11 @@ class Relay:
             self._mover = await self._new_mover(connection)
         await self._mover.try_refusing(connection)
         return await self._mover.finish(connection, await self._mover.take(connection, self._batch))
+
+
+def _passes(error: Exception) -> bool:
+    """Whether Postgres may do it at another time: all but what somebody has to mend."""
+    return isinstance(error, asyncpg.PostgresError) and (error.sqlstate or "")[:2] not in {"22", "23", "42"}
 
 
 @contextlib.asynccontextmanager

@@ -14,9 +14,9 @@ import msgspec
 from headwater import telemetry
 from headwater.broker.protocol import Append
 from headwater.database import Connection, Row
-from headwater.errors import EventError, HeadwaterError
+from headwater.errors import EventError
 from headwater.event import Envelope
-from headwater.event.codec import explained
+from headwater.event.codec import check_size, explained
 from headwater.publish.outgoing import Outgoing, gather
 
 log = telemetry.logger(__name__)
@@ -50,10 +50,12 @@ class Rows:
     def appends(self, row: Row, enabled: dict[str, set[str]]) -> Appends | str:
         """What is to be appended for a row; or why no stream can carry it."""
         try:
+            check_size({}, len(row["data"]))  # not all of it was read
             return self._outgoing.appends(self._envelope(row), enabled.get(row["tenant"], ()))
-        except (HeadwaterError, msgspec.MsgspecError, ValueError, RecursionError) as error:
+        except Exception as error:  # the edge of trust: whatever somebody wrote there costs only its row
             known = error if isinstance(error, EventError) else explained(error, row["data"].encode())
-            return f"{known.reason}: {known}"[:500]
+            text = f"{known.reason}: {known}"[:500].replace("\x00", "\ufffd")
+            return text.encode("utf-8", "replace").decode()  # else it could not be written down
 
     def _envelope(self, row: Row) -> Envelope:
         event = self._outgoing.codec.registry.read(row["type"], row["schema_version"], row["data"])

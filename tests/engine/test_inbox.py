@@ -64,6 +64,7 @@ async def test_who_waits_for_an_event_waits_for_its_own_tenants(shop: Shop) -> N
     with pytest.raises(EventParked):
         await wait_applied(shop.sink, "shelf", others, timeout=30.0)
     await put(shop, of(OTHER, sale(shop, "others")))
+    await applied(shop, "mine", "others")
 
     await wait_applied(shop.sink, "shelf", others, timeout=30.0)
     await wait_applied(shop.sink, "shelf", mine, timeout=30.0)

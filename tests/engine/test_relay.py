@@ -8,13 +8,17 @@ import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
 import pytest
 
 from headwater.broker import Broker
 from headwater.cli.readings import Backlog, backlog
 from headwater.database import Connection, connect
 from headwater.errors import ServerUnavailable
+from headwater.event import Codec, Event, Registry
+from headwater.event.limits import SIZE_LIMIT
 from headwater.publish import Outgoing, Relay, Said
+from headwater.publish.moving import Mover
 from headwater.testing import FaultProxy, controls, until
 from headwater.testing.controls import GoodSold
 from headwater.topology import Catalogue, Group, Stream
@@ -157,6 +161,52 @@ async def test_a_row_that_can_not_be_encoded_is_set_aside_and_its_neighbours_flo
     reasons = [row["error"].partition(":")[0] for row in rows]
     assert reasons == ["malformed", "malformed", "nul", "surrogate", "oversize", "unknown_event", "malformed"]
     assert await waiting(shop) == 0
+
+
+async def test_a_row_that_breaks_the_program_that_reads_it_is_set_aside_too(shop: Shop) -> None:
+    def broken(old: object) -> Event:
+        raise KeyError("\x00 is in no table")
+
+    registry = Registry([GoodSold], {("good.sold", 0): (msgspec.defstruct("Old", []), broken)})
+    outgoing = Outgoing(Codec(registry), shop.catalogue)
+    say = "SELECT headwater.publish('good.sold', $1, 'bad', '{}', op => 'x', schema_version => 0)"
+    await shop.source.execute(say, shop.tenant)
+    await shop.sell("behind")
+
+    shop.start(Relay(shop.source.url, shop.broker, outgoing, controls.ENABLEMENT))
+
+    await has(shop, ["behind"])
+    assert "is in no table" in await shop.source.fetchval(
+        "SELECT error FROM headwater.outbox ORDER BY id LIMIT 1"
+    )
+
+
+async def test_of_a_row_that_is_too_large_only_its_beginning_is_read(shop: Shop) -> None:
+    large = "json_build_object('x', repeat('x', 2000000))"
+    say = f"SELECT headwater.publish('good.sold', $1, 'bad', {large}, op => 'x')"
+    await shop.source.execute(say, shop.tenant)
+    async with connected(shop) as connection:
+        mover = Mover(shop.broker, shop.outgoing, controls.ENABLEMENT, epoch=1)
+        batch = await mover.take(connection, 10)
+
+    assert [len(row["data"]) for row in batch.rows] == [SIZE_LIMIT + 1]
+    assert [error.partition(":")[0] for error in batch.errors.values()] == ["oversize"]
+
+
+async def test_a_statement_that_somebody_ends_does_not_end_the_relay(shop: Shop) -> None:
+    relay = shop.start(shop.relay())
+    await until(lambda: relay.leading)
+    async with connected(shop) as admin, admin.transaction():
+        await admin.execute("LOCK TABLE headwater.outbox IN ACCESS EXCLUSIVE MODE")
+        cancel = (
+            "SELECT pg_cancel_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND wait_event_type = 'Lock' AND query ~ 'outbox'"
+        )
+        await until(lambda: admin.fetchval(cancel))
+        await until(lambda: "ended a statement" in relay.last_error)
+    await shop.sell("s1")
+
+    await has(shop, ["s1"])
 
 
 async def test_where_an_event_goes_is_decided_when_it_is_moved_and_not_when_it_was_said(shop: Shop) -> None:
