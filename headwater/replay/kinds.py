@@ -102,7 +102,9 @@ class Sighting:
 
     def kinds(self) -> dict[str, Kind]:
         """How each of them differed at the last look."""
-        found = {key: kind(self._source[key], self._held[key]) for key in self.differing}
+        found: dict[str, Kind | None] = {
+            key: kind(self._source[key], self._held[key]) for key in self.differing
+        }
         return {key: how for key, how in found.items() if how is not None}
 
 
