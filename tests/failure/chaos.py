@@ -90,12 +90,12 @@ class Chaos:
     async def _start(self, place: int, role: str) -> None:
         step = 0.0 if self._calm else self._chance.choice(STEPS)
         self.happened["clocks stepped"] += step != 0
-        child = self._children[place] = await self._world.child(role, WORLD_CLOCK=str(step))
+        child = self._children[place] = self._world.child(role, WORLD_CLOCK=str(step))
         child.tell("go")
 
     async def _keep(self, place: int, role: str) -> None:
         while True:
-            code = await self._children[place].process.wait()
+            code = await self._children[place].born.wait()
             if code != -signal.SIGKILL:
                 raise AssertionError(f"a {role} ended with {code}: {self._children[place].log[-3000:]}")
             self.happened[f"deaths of a {role}"] += 1

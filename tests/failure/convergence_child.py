@@ -1,4 +1,4 @@
-"""One process of the shop, to be killed: `python convergence_child.py worker|relay|runner <name>`.
+"""One process of the shop, to be killed: a worker, a relay or a runner.
 
 It runs until it is killed, or until its owner is gone: then its standard input ends.
 """
@@ -53,5 +53,6 @@ async def main(role: str, name: str) -> None:
     await (await build(role, name)).run()
 
 
-if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2]))
+def begin(role: str, name: str) -> None:
+    """Run it until it is killed."""
+    asyncio.run(main(role, name))

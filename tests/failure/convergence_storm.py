@@ -7,8 +7,7 @@ died is started again at once. Copies of old entries are appended at random late
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
+import signal
 from collections import Counter
 from pathlib import Path
 from random import Random
@@ -16,8 +15,9 @@ from random import Random
 from headwater.broker import Broker
 from headwater.event import Fields
 from headwater.testing import until
+from tests.failure.convergence_child import begin
+from tests.failure.nursery import Born
 
-CHILD = Path(__file__).with_name("convergence_child.py")
 PLACES = {
     "worker": ("worker.read", "worker.applied", "worker.committed", "worker.acknowledged"),
     "relay": ("relay.appended", "relay.marked"),
@@ -36,7 +36,7 @@ class Storm:
         self._chance = chance
         self._environment = environment
         self._logs = logs
-        self._running: dict[str, asyncio.subprocess.Process] = {}
+        self._running: dict[str, Born] = {}
         self._keepers: list[asyncio.Task[None]] = []
         self._ending = False
         self.calm = False
@@ -48,23 +48,19 @@ class Storm:
     async def start(self, broker: Broker, keys: list[str], group: str) -> None:
         """Start every process and keep it running."""
         for name in PROCESSES:
-            self._running[name] = await self._spawn(name)
+            self._running[name] = self._spawn(name)
             self._keepers.append(asyncio.create_task(self._keep(name, broker, keys, group), name=name))
 
-    async def _spawn(self, name: str) -> asyncio.subprocess.Process:
+    def _spawn(self, name: str) -> Born:
         role = name.partition("-")[0]
         if name not in self._running:
             armed = FIRST[role]
         else:
             armed = "" if self.calm or self._chance.random() < 0.4 else self._armed(role)
-        with (self._logs / f"{name}.log").open("ab") as log:
-            return await asyncio.create_subprocess_exec(
-                *(sys.executable, CHILD, role, name),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                env={**os.environ, **self._environment, "SHOP_FAILPOINTS": armed},
-            )
+        return Born(
+            *(begin, role, name, self._logs / f"{name}.log"),
+            {**self._environment, "SHOP_FAILPOINTS": armed},
+        )
 
     def _armed(self, role: str) -> str:
         return f"{self._chance.choice(PLACES[role])}={self._chance.randint(2, 12)}"
@@ -82,16 +78,14 @@ class Storm:
                 for key in keys:
                     pending = await broker.execute("XPENDING", key, group, "-", "+", 10_000, name)
                     self.left[key] += len(pending)
-            self._running[name] = await self._spawn(name)
+            self._running[name] = self._spawn(name)
 
     def _tail(self, name: str) -> str:
         return (self._logs / f"{name}.log").read_text(errors="replace")[-3000:]
 
     def kill(self, name: str = "") -> None:
         """Kill one process, any when none is named."""
-        process = self._running[name or self._chance.choice(PROCESSES)]
-        if process.returncode is None:
-            process.kill()
+        self._running[name or self._chance.choice(PROCESSES)].signal(signal.SIGKILL)
 
     async def all_died(self, times: int = 2) -> None:
         """Go on killing until every role died so often: on a busy machine chance alone may pass one by."""

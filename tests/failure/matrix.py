@@ -65,7 +65,7 @@ class Fleet:
     async def start(self) -> None:
         """One of each."""
         for role in ROLES:
-            self._ready[role] = await self._world.child(role)
+            self._ready[role] = self._world.child(role)
             await self.succeed(role)
 
     def at_work(self, role: str) -> Child:
@@ -75,7 +75,7 @@ class Fleet:
         """Let the next process begin, and make another one ready."""
         begun = self._at_work[role] = self._ready[role]
         begun.tell(f"go {armed}")
-        self._ready[role] = await self._world.child(role)
+        self._ready[role] = self._world.child(role)
         return begun
 
 
@@ -136,7 +136,7 @@ class Matrix:
         child = self._fleet.at_work(role)
         if point in FRESH:
             child.signal(signal.SIGTERM)
-            await child.process.wait()
+            await child.born.wait()
             await self._world.say()
             if point == "worker.reclaimed":
                 await self._abandon()
@@ -157,7 +157,7 @@ class Matrix:
     @staticmethod
     async def _proof(child: Child, point: str, action: str) -> str:
         if action == "kill":
-            assert await child.process.wait() == -signal.SIGKILL
+            assert await child.born.wait() == -signal.SIGKILL
             return "died by signal 9"
         if action == "stop":
             await until(lambda: child.stopped)

@@ -6,11 +6,8 @@ of the application. Each chunk is said in one transaction for each of three tena
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import os
 import signal
-import sys
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
@@ -31,10 +28,10 @@ from headwater.publish import Producer
 from headwater.testing import RunningServers, controls, until
 from headwater.topology import Catalogue
 from tests.failure.convergence_storm import Echo
+from tests.failure.nursery import Born
 from tests.failure.truth import Held, Truth, Verdict, check, text_of
-from tests.failure.world_child import Tempo
+from tests.failure.world_child import Tempo, begin
 
-CHILD = Path(__file__).with_name("world_child.py")
 APP_NAME = "shelf"
 TABLES = """
 CREATE TABLE journal (tenant text NOT NULL, sale text NOT NULL);
@@ -60,15 +57,14 @@ def key_of(number: int) -> str:
 class Child:
     """One process, ready to start before it is needed."""
 
-    def __init__(self, process: asyncio.subprocess.Process, name: str, log: Path) -> None:
-        self.process = process
+    def __init__(self, born: Born, name: str, log: Path) -> None:
+        self.born = born
         self.name = name
         self._log = log
 
     def tell(self, line: str) -> None:
         """`go` and failpoints, or failpoints alone."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(f"{line}\n".encode())
+        self.born.tell(line)
 
     @property
     def log(self) -> str:
@@ -80,24 +76,20 @@ class Child:
 
     @property
     def ended(self) -> bool:
-        return self.process.returncode is not None
+        return self.born.code is not None
 
     @property
     def stopped(self) -> bool:
         """Whether it is stopped by a signal, as the kernel sees it."""
-        status = Path(f"/proc/{self.process.pid}/stat").read_text()
+        status = Path(f"/proc/{self.born.pid}/stat").read_text()
         return status.rpartition(")")[2].split()[0] == "T"
 
     def signal(self, number: signal.Signals) -> None:
-        if not self.ended:
-            self.process.send_signal(number)
+        self.born.signal(number)
 
     async def end(self) -> None:
         """Kill it."""
-        self.signal(signal.SIGKILL)
-        await self.process.wait()
-        if self.process.stdin is not None:
-            self.process.stdin.close()
+        await self.born.end()
 
 
 class Answer(NamedTuple):
@@ -244,20 +236,12 @@ class World:
 
     # --- processes -------------------------------------------------------------------------------------
 
-    async def child(self, role: str, **environment: str) -> Child:
+    def child(self, role: str, **environment: str) -> Child:
         """A process that waits for its `go`."""
         name = f"{role}-{len(self._children)}"
         log = self.logs / f"{name}.log"
-        with log.open("wb") as out:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, str(CHILD), role, name),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=out,
-                stderr=out,
-                env={**os.environ, **self.environment, **environment},
-                cwd=CHILD.parents[2],
-            )
-        found = Child(process, name, log)
+        log.touch()
+        found = Child(Born(begin, role, name, log, {**self.environment, **environment}), name, log)
         self._children.append(found)
         return found
 

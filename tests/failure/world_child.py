@@ -1,4 +1,4 @@
-"""One process of a world, made to fail: `python world_child.py relay|worker NAME`.
+"""One process of a world, made to fail: a relay or a worker.
 
 It is ready to start, and starts at the line `go`; what stands behind it, and on every later line, are
 the failpoints to arm. It runs until it is stopped or killed, or until its standard input ends.
@@ -128,10 +128,19 @@ async def main(role: str, name: str) -> None:
     await thing.run(**options)
 
 
-if __name__ == "__main__":
-    first = sys.stdin.buffer.raw.readline().decode()
+def begin(role: str, name: str) -> None:
+    """Wait for `go`, then run."""
+    first = _line()
     if not first.startswith("go"):
-        sys.exit(0)
+        return
     failpoints.arm(first.removeprefix("go").strip())
     step_clock()
-    asyncio.run(main(sys.argv[1], sys.argv[2]))
+    asyncio.run(main(role, name))
+
+
+def _line() -> str:
+    """No byte more than that: the rest is read as it comes."""
+    found = b""
+    while not found.endswith(b"\n") and (one := os.read(sys.stdin.fileno(), 1)):
+        found += one
+    return found.decode()
