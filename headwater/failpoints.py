@@ -52,6 +52,7 @@ POINTS = {
     "backfill.appending": "rows were read and are events now; nothing of them was appended",
     "backfill.appended": "a part of a chunk is on its streams, and no checkpoint says so",
     "backfill.checkpointed": "the checkpoint says so",
+    "retention.cut": "entries that a group lacks were removed, and no gap says so",
     "backfill.subject": "a subject is said to its end, and its part is not done yet",
     "backfill.caught_up": "the application has applied everything the job appended; nothing was compared",
     "backfill.compared": "both sides were compared, and the job has not ended",

@@ -74,7 +74,7 @@ async def trim(
     trimmer = Trimmer(ground.broker, ground.sinks, ground.metrics)
     done = []
     for key, stream in families.items():
-        if only is None or key in only:
+        if key in found and (only is None or key in only):
             readers = known.readers(catalogue, key, found[key], heard)
             done.append(await trimmer.trim(key, keeps[stream.name], readers, dry=dry))
     if ground.metrics:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from headwater import failpoints
 from headwater.broker import Broker, EntryId, look
 from headwater.database import Connection, Database, load
 from headwater.delivery import gaps, losses
@@ -58,6 +59,7 @@ class Losses:
                     await tx.execute(load(__file__, "watch_lock"), app)
                     open_[group] = (app, tx)
             found = await cut()
+            failpoints.reached("retention.cut")
             self.lost.update({group: one.entries for group, one in found.items() if one.entries})
             for group, (app, tx) in open_.items():
                 if group in found and found[group].entries:

@@ -9,14 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from headwater import telemetry
 from headwater.broker import START, Broker, ConsumerState, Seen, hygiene
 from headwater.broker.client import RELEASED
 from headwater.broker.look import everyone
 from headwater.database import Database, load
 from headwater.delivery.losses import floor
 from headwater.delivery.names import silence as presence
+from headwater.errors import BrokerRefused
 from headwater.retention.holding import Reader, holds, silence
 from headwater.topology import Catalogue
+
+log = telemetry.logger(__name__)
 
 
 class Leases(NamedTuple):
@@ -35,8 +39,17 @@ class Heard(NamedTuple):
 
 
 async def groups_of(broker: Broker, keys: Sequence[str]) -> dict[str, dict[str, Seen]]:
-    """Every group on each stream, by name; empty where a stream does not exist. Raises BrokerUnavailable."""
-    return {key: await everyone(broker, key) for key in keys}
+    """Every group on each stream, by name; empty where a stream does not exist.
+
+    A key that Redis refuses to read as a stream is left out: it stops no other. Raises BrokerUnavailable.
+    """
+    found = {}
+    for key in keys:
+        try:
+            found[key] = await everyone(broker, key)
+        except BrokerRefused as error:
+            log.error("stream.not_trimmed", stream=key, error=str(error))
+    return found
 
 
 async def hear(

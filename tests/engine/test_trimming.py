@@ -15,7 +15,7 @@ from headwater.delivery import gaps
 from headwater.retention import Busy, Ground, Keep, Leases, Trimmed, alone, trim
 from headwater.testing import until
 from tests.engine.conftest import Shop, Stock, opened
-from tests.engine.entries import SALES, applied, put, sale, settled, started
+from tests.engine.entries import GOODS, SALES, applied, put, sale, settled, started
 from tests.engine.matrix import binaries, running
 
 SHELF, TILL = "shelf-group", "till-group"
@@ -223,6 +223,19 @@ async def test_a_hard_bound_goes_past_living_groups_and_counts_what_each_loses(h
     assert await left(here) == ids[250:]
     found = await gaps.listed(here.sink, "shelf")
     assert sum(one.entries for one in found) == 150
+
+
+async def test_a_key_that_is_no_stream_keeps_no_other_from_being_trimmed(here: Shop) -> None:
+    await filled(here, 20)
+    for group in (SHELF, TILL):
+        await read(here, group, 20, acknowledge=20)
+    await here.broker.execute("DEL", here.key(GOODS))
+    await here.broker.execute("SET", here.key(GOODS), "somebody's")
+
+    keeps = dict.fromkeys(here.catalogue.streams, ALL)
+    done = await trim(ground(here), keeps, LEASES)
+
+    assert [(one.stream, one.removed) for one in done.streams] == [(here.key(SALES), 20)]
 
 
 async def test_an_undeclared_group_holds_while_it_reads_and_no_longer(here: Shop) -> None:

@@ -90,3 +90,25 @@ async def test_the_doctor_names_groups_that_hold_nothing_and_retention_that_nobo
     assert said["retention of crm-consumers"] == ("warn", "headwater worker crm")
     assert said["retention"][0] == "warn"
     assert "db gc" in said["retention"][1]
+
+
+async def test_a_trim_killed_before_it_wrote_a_loss_down_leaves_it_to_the_next_worker(world: World) -> None:
+    await world.run("streams", "apply")
+    await world.enable_crm()
+    await world.run("relay", "--once")
+    await world.run("worker", "crm", "--once")
+    key = f"{world.prefix}crm:sync:organization:org_created"
+    await world.broker.append([(key, {b"a": b"b"})] * 5)
+    before = (await world.run("groups", "gaps", "crm", "--json")).json["gaps"]
+
+    world.run.environ["HEADWATER_FAILPOINTS"] = "retention.cut"
+    process = await world.run.start("streams", "trim", "--stream", key, "--most", "0", "--yes")
+    _, err = await process.communicate()
+    del world.run.environ["HEADWATER_FAILPOINTS"]
+
+    assert (process.returncode, b"retention.cut" in err) == (-9, True)
+    assert await world.broker.execute("XLEN", key) == 0
+    assert (await world.run("groups", "gaps", "crm", "--json")).json["gaps"] == before == []
+    await world.run("worker", "crm", "--once")
+    found = (await world.run("groups", "gaps", "crm", "--json", code=None)).json["gaps"]
+    assert [(one["kind"], one["entries"]) for one in found] == [("trimmed_unread", 5)]

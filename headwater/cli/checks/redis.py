@@ -68,7 +68,13 @@ def _server(info: dict[str, str], *, production: bool) -> list[Finding]:
     used, most = int(info.get("used_memory", 0)), int(info.get("maxmemory", 0))
     if most and used / most > _FULL:
         share = f"{used / most:.0%} of maxmemory"
-        found.append(warn("redis memory", share, "raise maxmemory, or trim: appends fail when it is full"))
+        found.append(
+            warn(
+                "redis memory",
+                share,
+                "raise maxmemory, or headwater streams trim: a full one takes no entry",
+            )
+        )
     return found
 
 
