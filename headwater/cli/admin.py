@@ -28,7 +28,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 def _served(function: F) -> F:
     """The options of `serve`, which `headwater admin` alone takes too."""
     function = click.option(
-        "--no-runner", is_flag=True, help="Queue backfills, and let other processes run them."
+        "--no-runner",
+        is_flag=True,
+        help="Queue backfills, compare nothing by itself, and let other processes do both.",
     )(function)
     function = click.option("--port", type=int, help="Setting admin.port; 0 is any free one.")(function)
     return click.option("--host", help="Setting admin.host.")(function)
@@ -52,7 +54,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
 @_served
 @click.pass_obj
 def serve(invocation: Invocation, host: str | None, port: int | None, no_runner: bool) -> None:
-    """Serve the project's endpoints, /livez, /readyz and /metrics, and run backfills."""
+    """Serve the project's endpoints, /livez, /readyz and /metrics, and run backfills and comparisons."""
     invocation.load({"admin.host": host, "admin.port": None if port is None else str(port)})
     keys = _keys(invocation)
 
@@ -105,6 +107,8 @@ async def _serve(
         if runs:
             runner = await wiring.runner()
             loops.start("runner", runner.run(), runner.stop)
+            rounds = await wiring.rounds()
+            loops.start("rounds", rounds.run(), rounds.stop)
         keeper = wiring.keeper()
         loops.start("retention", keeper.run(), keeper.stop)
         await loops.until(stop)

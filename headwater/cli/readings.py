@@ -6,7 +6,7 @@ from collections import defaultdict
 
 import msgspec
 
-from headwater import publish
+from headwater import publish, replay
 from headwater.broker import Broker, lag
 from headwater.cli.wiring import Wiring
 from headwater.database import Database, load
@@ -121,6 +121,14 @@ class Sampler:
         outbox = await backlog(database)
         self._metrics.outbox(backlog=outbox.waiting, oldest=outbox.oldest, horizon=outbox.horizon)
         await self._backfills(database)
+        await self._agreements(database)
+
+    async def _agreements(self, database: Database) -> None:
+        rows = await database.fetch(load(replay.__file__, "agreement_counts"))
+        found = {(row["app"], row["state"]): row["count"] for row in rows}
+        for app in {app for app, _ in found}:
+            for state in ("agreed", "differing", "unknown"):
+                self._metrics.agreement(app, state, found.get((app, state), 0))
 
     async def _backfills(self, database: Database) -> None:
         said: defaultdict[tuple[str, str], int] = defaultdict(int)

@@ -29,6 +29,7 @@ from headwater.database.attach import attach
 from headwater.delivery import Worker
 from headwater.publish import Relay
 from headwater.replay import History, Runner
+from headwater.replay.rounds import Rounds
 
 if TYPE_CHECKING:  # not importable on Windows, where every other command works
     from headwater.embedded import Servers
@@ -48,6 +49,7 @@ class System:
     """By application."""
     relay: Relay
     runner: Runner
+    rounds: Rounds
     history: History
 
     def __init__(self, wiring: Wiring) -> None:
@@ -100,6 +102,7 @@ class System:
         self.workers = {app: await wiring.worker(app) for app in self.project.applications}
         self.relay = wiring.relay()
         self.runner = await wiring.runner()
+        self.rounds = await wiring.rounds()
         self.history = await wiring.history()
 
     def _run(self) -> None:
@@ -108,6 +111,7 @@ class System:
         poll = self.settings.relay.poll
         self._loops.start("relay", self.relay.run(poll=poll), self.relay.stop, stage=_RELAY)
         self._loops.start("runner", self.runner.run(), self.runner.stop, stage=_RUNNER)
+        self._loops.start("rounds", self.rounds.run(), self.rounds.stop, stage=_RUNNER)
         keeper = self.wiring.keeper()
         self._loops.start("retention", keeper.run(), keeper.stop, stage=_RUNNER)
 

@@ -21,6 +21,7 @@ from headwater.errors import SettingsError
 from headwater.publish import DirectProducer, Enablement, Outgoing, Producer, Relay, Repairer, Republisher
 from headwater.replay import History, Hours, Runner, Ways, Window
 from headwater.replay.reconcile import Reconciler
+from headwater.replay.rounds import Plan, Rounds
 from headwater.retention import Ground, Keeper, Leases
 from headwater.telemetry import Metrics
 
@@ -202,15 +203,24 @@ class Wiring:
         """What compares and mends."""
         return Reconciler(await self.history())
 
+    async def rounds(self) -> Rounds:
+        """What compares by itself."""
+        kept = self.settings.reconcile
+        plan = Plan(every=kept.every, look=kept.look, losses=kept.losses, most=kept.most)
+        return Rounds(await self.reconciler(), plan)
+
     async def http(self) -> dict[str, Any]:
         """The endpoints by the prefixes they are mounted at: freshness, and the project's own."""
-        from headwater.admin.freshness import PREFIX, Freshness  # noqa: PLC0415 (aiohttp: only where it serves)
+        from headwater.admin import agreement  # noqa: PLC0415 (aiohttp: only where it serves)
+        from headwater.admin.freshness import PREFIX, Freshness  # noqa: PLC0415 (the same)
 
         history, producer = await self.history(), self.producer()
         sinks = await self.open_sinks(self.project.applications)
         fresh = Freshness(self.broker, self.project.catalogue, sinks)
         mounted = {prefix: self.project.http(history, producer) for prefix in ("/admin", "/api/suite/admin")}
-        return {PREFIX: fresh.application(), **mounted}  # the longer prefix first: it would never be asked
+        agree = agreement.Agreement(Reconciler(history))
+        # The longer prefixes first: they would never be asked.
+        return {PREFIX: fresh.application(), agreement.PREFIX: agree.application(), **mounted}
 
     async def close(self) -> None:
         """Close everything, last opened first. Idempotent."""

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from headwater.config.fields import Section, about
+from headwater.config.reconciling import ReconcileSettings
 from headwater.config.seeds import CustomerSyncSettings, TenantSyncSettings, UserSyncSettings
 from headwater.config.values import AdminKey, Dsn
 from headwater.errors import SettingsError
@@ -366,6 +367,7 @@ class Settings(Section, frozen=True, kw_only=True):
     delivery: DeliverySettings = msgspec.field(default_factory=DeliverySettings)
     relay: RelaySettings = msgspec.field(default_factory=RelaySettings)
     backfill: BackfillSettings = msgspec.field(default_factory=BackfillSettings)
+    reconcile: ReconcileSettings = msgspec.field(default_factory=ReconcileSettings)
     database: DatabaseSettings = msgspec.field(default_factory=DatabaseSettings)
     admin: AdminSettings = msgspec.field(default_factory=AdminSettings)
     retention: RetentionSettings = msgspec.field(default_factory=RetentionSettings)

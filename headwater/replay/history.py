@@ -63,7 +63,7 @@ class History:
         """`enablement`: `$1 text[] tenants -> rows (tenant, app)`."""
         self.ways = ways
         self.jobs = Jobs(ways.source)
-        self._enablement = enablement
+        self.enablement = enablement
 
     def subjects(self, app: str, options: Mapping[str, bool]) -> list[Backfill]:
         """The backfills an application takes part in, in order."""
@@ -72,7 +72,7 @@ class History:
 
     async def enabled(self, tenant: str, app: str) -> bool:
         """Whether the tenant has the application, now."""
-        found = gather(await self.ways.source.fetch(self._enablement, [tenant]))
+        found = gather(await self.ways.source.fetch(self.enablement, [tenant]))
         group = self.ways.outgoing.catalogue.group(app)
         return bool(found.get(tenant, set()) & {group.app, *group.aliases})
 

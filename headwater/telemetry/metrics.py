@@ -168,6 +168,11 @@ class Metrics:
         self._set("backfill_progress_ratio", "Share of the rows in scope that was said.", ratio, where)
         self._set("backfill_rows", "Rows said by the running jobs.", rows, where)
 
+    def agreement(self, app: str, state: str, count: int) -> None:
+        """What is known of source and application: `agreed`, `differing` or `unknown`."""
+        doc = "Subjects of tenants whose rows agree with the source, differ, or are not known to."
+        self._set("agreement_subjects", doc, count, {"app": app, "state": state})
+
     def exposition(self) -> bytes:
         """Everything, in the text format of Prometheus."""
         from prometheus_client import generate_latest  # noqa: PLC0415 (imported by the constructor)

@@ -27,6 +27,7 @@ import consumers
 import streams
 from backfill.service import Options, Toggle
 from headwater import cli, config, errors
+from headwater.admin import agreement
 from headwater.broker import Broker, provision
 from headwater.cli.invocation import Invocation
 from headwater.database import Database, connect
@@ -37,6 +38,7 @@ from headwater.event import Codec, Event, Operation, Registry, Subject
 from headwater.publish import Outgoing, Producer, Relay, Said
 from headwater.replay import History
 from headwater.replay.jobs import State
+from headwater.replay.reconcile import Reconciler
 from headwater.telemetry import Metrics
 from headwater.testing import RunningServers, until
 from headwater.topology import Catalogue, Group, Stream
@@ -421,9 +423,13 @@ async def test_redis_commands_of_examples_are_accepted(servers: RunningServers) 
 
 
 def routes() -> list[tuple[str, re.Pattern[str]]]:
-    app = backfill.http(cast("History", None), cast("Producer", None))
+    mounted = {
+        "/admin": backfill.http(cast("History", None), cast("Producer", None)),
+        agreement.PREFIX: agreement.Agreement(cast("Reconciler", None)).application(),
+    }
     return [
-        (route.method, re.compile("/admin" + re.sub(r"\{\w+\}", "[^/]+", route.resource.canonical)))
+        (route.method, re.compile(prefix + re.sub(r"\{\w+\}", "[^/]+", route.resource.canonical)))
+        for prefix, app in mounted.items()
         for route in app.router.routes()
         if route.resource is not None
     ]
@@ -439,7 +445,8 @@ def test_requests_of_examples_have_a_route_and_a_body_that_it_takes() -> None:
         assert re.fullmatch(r"(wait=\d+)?", url.query)
         assert "X-API-Key: hwk_x" in words
         if body is not None:
-            shape = Toggle if url.path.endswith("/toggle") else Options
+            ends: type[Any] = Toggle if url.path.endswith("/toggle") else Options
+            shape = agreement.Asked if url.path.startswith(agreement.PREFIX) else ends
             msgspec.json.decode(body, type=shape)
 
 

@@ -24,6 +24,7 @@ ON_APPLICATIONS = (
     "headwater/delivery/",
     "headwater/replay/sql/key_types.sql",
     "headwater/replay/sql/loss_signals.sql",
+    "headwater/replay/sql/close_compared.sql",
     "headwater/replay/sql/signals.sql",
     "headwater/replay/sql/letters_of.sql",
     "headwater/replay/sql/reopen.sql",

@@ -1,4 +1,13 @@
 -- Remember a clean comparison, with the loss signals it knew of.
 -- $1 tenant, $2 app, $3 subject, $4 last gap, $5 sink incarnation -> nothing
+WITH agreed AS (
+    INSERT INTO headwater.agreement AS a (tenant, app, subject, state, agreed_at, gap, sink, epoch)
+    SELECT $1, $2, $3, 'agreed', clock_timestamp(), $4, $5, epoch FROM headwater.meta
+    ON CONFLICT (tenant, app, subject) DO UPDATE
+       SET state = 'agreed', reason = '', level = 1, kinds = '{}', tries = 0, gap = excluded.gap, sink = excluded.sink,
+           epoch = excluded.epoch, checked_at = clock_timestamp(), agreed_at = clock_timestamp(), seconds = 0,
+           source_count = NULL, applied_count = NULL
+     WHERE a.gap <= excluded.gap AND a.epoch <= excluded.epoch
+)
 INSERT INTO headwater.pass (tenant, app, subject, gap, sink) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (tenant, app, subject) DO UPDATE SET at = clock_timestamp(), gap = excluded.gap, sink = excluded.sink
