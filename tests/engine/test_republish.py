@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from headwater import failpoints
 from headwater.broker.repairs import Missing
 from headwater.errors import HeadwaterError
 from headwater.publish.span import Between, Span
@@ -155,6 +156,25 @@ async def test_rows_removed_while_a_run_stood_still_leave_its_gaps_open(shop: Sh
         assert (await saying.go(connection, whole)).answered == (missing,)
         await shop.source.execute("DELETE FROM headwater.outbox WHERE key = 's1'")
         assert (await saying.go(connection, broken)).answered == ()
+
+
+async def test_what_is_lost_again_while_it_is_said_leaves_its_gap_open(shop: Shop) -> None:
+    shop.start(shop.relay())
+    await sold(shop, *(f"s{number:02}" for number in range(15)))
+    missing = Missing(app="shelf", stream=shop.key(SALES), incarnation="i", gap=1, since="0-0")
+    saying = republisher(shop)
+    async with saying.session() as connection:
+        span = Span(streams=every(shop), until=await saying.now(connection))
+        plan = await saying.plan(connection, span)
+        run = await saying.begin(connection, span, plan, by="test", asked=[missing])
+        failpoints.arm("republish.checkpointed:raise")
+        with pytest.raises(failpoints.Injected):
+            await saying.go(connection, run)
+        await forget(shop)
+        run = await saying.go(connection, await saying.find(connection, run.id))
+
+    assert (run.progress.rows, run.answered) == (15, ())
+    assert len(await shop.broker.range(shop.key(SALES))) == 5
 
 
 async def test_whoever_removes_rows_of_the_outbox_leaves_word_of_it(shop: Shop) -> None:

@@ -27,7 +27,9 @@ from headwater.clock import monotonic
 from headwater.delivery import Pace
 from headwater.embedded import Servers
 from headwater.errors import BrokerUnavailable, HeadwaterError
-from headwater.testing import PostgresProxy, RedisProxy, RunningServers, until
+from headwater.publish import Outgoing, Republisher
+from headwater.publish.span import Between, Span
+from headwater.testing import PostgresProxy, RedisProxy, RunningServers, controls, until
 from tests.failure.truth import Verdict
 from tests.failure.world import Child, Tempo, World, world
 
@@ -35,6 +37,7 @@ TEMPO = Tempo(
     pace=Pace(block=0.1, count=50, min_idle=0.6, heartbeat=0.2, drain=5.0),
     poll=0.2,
     lease=1.0,
+    repairs=0.5,
     idle_in_transaction=1.0,
     timeout=1.0,
     attempts=1000,  # of deaths with an entry in hand there are many here, and none is the entry's fault
@@ -46,7 +49,6 @@ STEPS = (0.0, 0.0, 3600.0, -3600.0)
 """How wrong the clock of a process may be."""
 SAY_EVERY = 0.15
 REST = 120.0
-SAY_AGAIN = "UPDATE headwater.outbox SET published_at = NULL, entries = NULL"
 
 
 class Report(NamedTuple):
@@ -192,7 +194,8 @@ class Chaos:
         for child in self._children.values():
             child.signal(signal.SIGKILL)
         # What Redis lost between two saves, or forgot altogether, is in the outbox still.
-        await self._world.source.execute(SAY_AGAIN)
+        await self._quiet()
+        await self._again()
         await self._quiet()
         seconds = monotonic() - began
         await self._world.echo()
@@ -200,6 +203,23 @@ class Chaos:
         self.happened["commits nobody answered"] += self._world.unknown
         self.happened["late copies"] += self._world.copies
         return Report(self.happened, seconds, await self._world.verdict())
+
+    async def _again(self) -> None:
+        """Say everything again that went to a stream."""
+        world = self._world
+        outgoing = Outgoing(controls.CODEC, world.catalogue)
+        saying = Republisher(world.source.url, world.broker, outgoing, controls.ENABLEMENT)
+
+        async def alone() -> bool:
+            async with saying.session() as connection:
+                await saying.alone(connection)
+                streams = {stream: Between() for stream in world.catalogue.written_keys()}
+                span = Span(streams=streams, until=await saying.now(connection))
+                plan = await saying.plan(connection, span)
+                run = await saying.go(connection, await saying.begin(connection, span, plan, by="test"))
+                return run.state == "done"
+
+        await until(alone, within=REST, every=0.5)
 
     async def _quiet(self) -> None:
         try:

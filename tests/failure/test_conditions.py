@@ -9,6 +9,7 @@ from headwater.errors import Retry
 from headwater.replay import History
 from headwater.testing import until
 from headwater.testing.controls import GoodSold
+from tests.engine.again import again
 from tests.engine.conftest import Shop
 
 
@@ -79,10 +80,9 @@ async def test_a_redis_that_lost_everything_is_filled_again_from_the_source(shop
     shop.start(shop.worker())
     shop.start(shop.relay())
     assert await backfilled(shop) == "verified"
-    await shop.source.execute(
-        "UPDATE headwater.outbox SET published_at = NULL, entries = NULL WHERE op = 'x'"
-    )
+    run = await again(shop)
 
+    assert run.progress.rows == 2
     await holds(shop, {good: "tea"}, ["s1"])
 
 

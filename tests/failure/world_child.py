@@ -23,7 +23,7 @@ from headwater.config import DatabaseSettings
 from headwater.database import Database, Tx
 from headwater.delivery import Consumer, Context, Limits, Pace, Worker
 from headwater.errors import DatabaseUnavailable, Reject
-from headwater.publish import Outgoing, Relay
+from headwater.publish import Outgoing, Relay, Repairer, Republisher
 from headwater.testing import controls
 
 
@@ -34,6 +34,8 @@ class Tempo(msgspec.Struct, frozen=True, kw_only=True):
     poll: float = 1.0
     lease: float = 15.0
     """Both of the relay."""
+    repairs: float = 0.0
+    """Seconds between looks of the relay at what was lost; 0: it does not look."""
     idle_in_transaction: float = 60.0
     timeout: float = 5.0
     """Of Redis."""
@@ -91,7 +93,12 @@ async def build(role: str, name: str) -> tuple[Any, dict[str, float]]:
     catalogue = controls.CATALOGUE.with_prefix(os.environ["WORLD_PREFIX"])
     if role == "relay":
         outgoing = Outgoing(controls.CODEC, catalogue)
-        return Relay(os.environ["WORLD_SOURCE"], broker, outgoing, controls.ENABLEMENT), {
+        about = (os.environ["WORLD_SOURCE"], broker, outgoing, controls.ENABLEMENT)
+        relay = Relay(*about)
+        if tempo.repairs:
+            saying = Republisher(*about)
+            relay.repair_with(Repairer(saying, broker, catalogue.keys, most=1_000_000, every=tempo.repairs))
+        return relay, {
             "poll": tempo.poll,
             "lease": tempo.lease,
         }
