@@ -105,7 +105,7 @@ class Retry(HeadwaterError):
 
     def __init__(self, message: str = "the handler asked for a retry", *, after: float = 1.0) -> None:
         super().__init__(message)
-        self.after = after
+        self.after = float(after)  # what is no number fails here, in the handler
 
 
 class Reject(HeadwaterError):

@@ -350,8 +350,11 @@ class Broker:
         self, group: str, consumer: str, stream: str, *, first: str, last: str
     ) -> dict[str, int]:
         """How often each entry that this consumer holds, from `first` to `last`, was given out."""
-        reply = await self.execute("XPENDING", stream, group, first, last, 1000, consumer)
-        return {identity.decode(): count for identity, _, _, count in reply}
+        found: dict[str, int] = {}
+        while page := await self.execute("XPENDING", stream, group, first, last, 1000, consumer):
+            found.update((identity.decode(), count) for identity, _, _, count in page)
+            first = f"({page[-1][0].decode()}"
+        return found
 
     async def version(self) -> str:
         """Server name and version, for people."""

@@ -9,7 +9,7 @@ import random
 from collections.abc import Sequence
 
 from headwater import failpoints, telemetry
-from headwater.broker import Entry
+from headwater.broker import Entry, EntryId
 from headwater.delivery.appetite import learn, size_of
 from headwater.delivery.shift import TROUBLES, Shift
 from headwater.delivery.work import Delivery
@@ -67,8 +67,10 @@ class Recovery:
         """Entries given out so often without an outcome that they may have ended workers."""
         if not again:
             return set()
-        post, first, last = self._post, again[0].entry, again[-1].entry
-        counts = await self._broker.deliveries(post.group, post.name, stream, first=first, last=last)
+        post, entries = self._post, sorted((one.entry for one in again), key=EntryId.parse)
+        counts = await self._broker.deliveries(
+            post.group, post.name, stream, first=entries[0], last=entries[-1]
+        )
         return {entry for entry, count in counts.items() if count >= SUSPECT}
 
     async def reclaim(self) -> None:

@@ -14,7 +14,7 @@ import msgspec
 
 from headwater.broker import Appender, Broker
 from headwater.broker.protocol import Append
-from headwater.errors import BrokerUnavailable, EventError, HeadwaterError
+from headwater.errors import BrokerUnavailable, EventError, HeadwaterError, ServerUnavailable
 from headwater.event import Envelope, Event
 from headwater.publish.outgoing import Enabled, Outgoing
 from headwater.publish.receipt import Receipt
@@ -65,16 +65,15 @@ class DirectProducer:
     async def publish(self, event: Event, **about: Unpack[About]) -> Published:
         """Publish one event. Raises EventError when it can not be said; never for a server.
 
+        Where that depends on what its tenant has enabled, and nobody can be asked, it has failed.
         Cancelled, it is *unknown*: others that are under way lose nothing by it.
         """
         envelope = Said(event, **about).envelope(self._source, realm=self._realm)
-        tenant = envelope.tenant
-        enabled = (
-            (await self._enabled((tenant,))).get(tenant, ())
-            if self._outgoing.wants_enablement(event.type)
-            else ()
-        )
-        appends = self._outgoing.appends(envelope, enabled)
+        try:
+            enabled = await self._enabled_for([envelope])
+        except ServerUnavailable as error:
+            return _nowhere(envelope, error)
+        appends = self._outgoing.appends(envelope, enabled.get(envelope.tenant, ()))
         try:
             return _published(envelope, appends, await self._appender.append(appends))
         except BrokerUnavailable as error:
@@ -88,8 +87,10 @@ class DirectProducer:
         connection, nothing more is sent, and that has failed.
         """
         envelopes = [one.envelope(self._source, realm=self._realm) for one in said]
-        needing = {one.tenant for one in envelopes if self._outgoing.wants_enablement(one.type)}
-        enabled = await self._enabled(needing) if needing else {}
+        try:
+            enabled = await self._enabled_for(envelopes)
+        except ServerUnavailable as error:
+            return [_nowhere(one, error) for one in envelopes]
         chunks: list[_Chunk] = []
         try:
             unanswered = 0
@@ -109,6 +110,10 @@ class DirectProducer:
         return found + [
             Published("failed", one.id, error=unsent, said=one) for one in envelopes[len(found) :]
         ]
+
+    async def _enabled_for(self, envelopes: Sequence[Envelope]) -> Mapping[str, set[str]]:
+        needing = {one.tenant for one in envelopes if self._outgoing.wants_enablement(one.type)}
+        return await self._enabled(needing) if needing else {}
 
     async def _hand(self, some: Sequence[Envelope], enabled: Mapping[str, set[str]]) -> _Chunk:
         appends = [self._encoded(one, enabled.get(one.tenant, ())) for one in some]
@@ -144,6 +149,10 @@ async def _told(chunk: _Chunk) -> list[Published]:
 
 def _refused(said: Envelope, error: EventError) -> Published:
     return Published("failed", said.id, error=f"{error.reason}: {error}", said=said)
+
+
+def _nowhere(said: Envelope, error: ServerUnavailable) -> Published:
+    return Published("failed", said.id, error=f"where it goes is not known ({error})", said=said)
 
 
 def _lost(said: Envelope, error: BrokerUnavailable) -> Published:

@@ -13,11 +13,17 @@ import pytest
 from headwater.broker import Broker, provision
 from headwater.database import Database, Tx
 from headwater.delivery import Context
-from headwater.errors import BrokerUnavailable, DatabaseUnavailable
-from headwater.testing import until
+from headwater.delivery.applier import Applier
+from headwater.delivery.hand import Hand
+from headwater.delivery.recovering import Recovery
+from headwater.delivery.settler import Settler
+from headwater.delivery.shift import Post, Shift
+from headwater.delivery.work import Delivery
+from headwater.errors import BrokerUnavailable, DatabaseUnavailable, Retry
+from headwater.testing import controls, until
 from headwater.testing.controls import GoodSold
-from tests.engine.conftest import Shop, Stock, opened
-from tests.engine.entries import applied, letters, put, sale, sold_by, started
+from tests.engine.conftest import LIMITS, QUICK, Shop, Stock, opened
+from tests.engine.entries import SALES, applied, letters, put, sale, sold_by, started
 from tests.engine.matrix import binaries, running
 
 
@@ -150,3 +156,35 @@ async def test_whatever_answers_in_place_of_redis_is_an_outage() -> None:
         with pytest.raises(BrokerUnavailable):
             await broker.execute("PING")
         await broker.close()
+
+
+async def test_suspects_are_found_in_whatever_order_they_come_and_among_however_many(shop: Shop) -> None:
+    ids = await put(shop, *(sale(shop, f"s{n}") for n in range(1_020)))
+    await shop.broker.read("shelf-group", "w1", [shop.key(SALES)], count=2_000, block=0.05)
+    wanted = {ids[0], ids[9], ids[10], ids[1_015]}
+    await shop.broker.execute(
+        *("XCLAIM", shop.key(SALES), "shelf-group", "w1", 0, *wanted, "RETRYCOUNT", 5, "JUSTID")
+    )
+    again = [Delivery(shop.key(SALES), entry, {}) for entry in reversed(ids)]
+
+    post, hand = Post("shelf", "shelf-group", "w1", [shop.key(SALES)], QUICK), Hand()
+    settler = Settler(shop.sink, shop.broker, controls.CODEC, "shelf-group", hand)
+    side = Applier(shop.sink, controls.shelf(), name="w1/side", limits=LIMITS)
+
+    recovery = Recovery(Shift(post, shop.broker, settler, hand, side))
+
+    assert await recovery.suspects(shop.key(SALES), again) == wanted
+
+
+async def test_a_retry_at_no_time_at_all_is_a_failure_of_its_handler(shop: Shop) -> None:
+    async def confused(event: GoodSold, tx: Tx, context: Context) -> None:
+        if event.sale_id == "hard":
+            raise Retry(after=None)  # type: ignore[arg-type]
+        await write(event, tx, context)
+
+    worker = shop.start(shop.worker(sold_by(confused)))
+    await put(shop, sale(shop, "hard"), sale(shop, "s1"))
+
+    await applied(shop, "s1")
+    assert await letters(shop) == {"hard": "exhausted"}
+    assert worker.ready

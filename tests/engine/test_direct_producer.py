@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from headwater.broker import Appender, Broker, Entry
-from headwater.errors import EventError
+from headwater.errors import DatabaseUnavailable, EventError
 from headwater.publish import DirectProducer, Outgoing, Said
 from headwater.testing import FaultProxy, RunningServers, controls, until
 
@@ -79,6 +79,22 @@ async def test_an_event_goes_to_the_applications_that_are_enabled_and_to_no_othe
     assert [stream for stream, _ in there.entries] == [counter.prefix + "shelf:goods"]
     assert (nowhere.outcome, nowhere.entries) == ("ok", ())
     assert len(await counter.entries("shelf:goods")) == 1
+
+
+async def test_who_can_not_be_asked_where_an_event_goes_makes_it_fail_and_not_raise(counter: Counter) -> None:
+    async def nobody(tenants: Iterable[str]) -> Mapping[str, set[str]]:
+        raise DatabaseUnavailable("the source is away")
+
+    outgoing = Outgoing(controls.CODEC, controls.CATALOGUE.with_prefix(counter.prefix))
+    producer = DirectProducer(outgoing, counter.redis, enabled=nobody, source="till")
+    good = controls.GoodChanged(good_id="g1", name="tea")
+
+    one = await producer.publish(good, tenant=counter.tenant, version=1)
+    many = await producer.publish_many([Said(good, counter.tenant, 1), Said(sale("s1"), counter.tenant)])
+
+    assert [one.outcome, *(each.outcome for each in many)] == ["failed"] * 3
+    assert "the source is away" in one.error
+    assert await counter.entries() == []
 
 
 async def test_a_lost_answer_is_unknown_and_saying_it_again_has_the_same_id(counter: Counter) -> None:

@@ -4,7 +4,7 @@ WITH due AS (
     SELECT id FROM headwater.dead_letter AS d
      WHERE app = $1 AND state IN ('replaying', 'waiting', 'held') AND fields IS NOT NULL
        AND (state <> 'waiting' OR retry_at <= clock_timestamp())
-       AND (taken_until IS NULL OR taken_until < clock_timestamp())
+       AND (taken_until IS NULL OR taken_until NOT BETWEEN clock_timestamp() AND clock_timestamp() + interval '2 hours')
        AND (NOT ordered OR NOT EXISTS (
                 SELECT FROM headwater.dead_letter AS b
                  WHERE b.app = d.app AND b.tenant = d.tenant AND b.subject = d.subject AND b.key = d.key AND b.id < d.id

@@ -2,7 +2,7 @@
 -- $1 app, $2 name or '', $3 token, $4 seconds, $5 place, $6 process -> the name; no row while another one holds it
 WITH held AS (
     SELECT name FROM headwater.worker_name
-     WHERE app = $1 AND lease_until > clock_timestamp() AND token <> $3
+     WHERE app = $1 AND lease_until BETWEEN clock_timestamp() AND clock_timestamp() + interval '2 hours' AND token <> $3
 ), wanted AS (
     SELECT CASE WHEN $2 <> '' THEN $2 ELSE (
                SELECT $1 || '-' || min(slot)
