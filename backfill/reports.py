@@ -71,7 +71,7 @@ def standing_report(job: Job, standing: Standing) -> dict[str, Any]:
     total: dict[str, Any] = {name: sum(getattr(one, name) for one in standing.subjects) for name in figures}
     expected = [one.expected for one in standing.subjects]
     total["expected"] = None if None in expected else sum(count or 0 for count in expected)
-    progress = {"subjects": subjects, "total": total, "etaSeconds": standing.eta}
+    progress = {"subjects": subjects, "total": total, "etaSeconds": standing.eta, "parked": standing.parked}
     return {**job_report(job), "progress": progress}
 
 

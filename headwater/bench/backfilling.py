@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
 from headwater.bench import limits, usage
@@ -139,15 +139,35 @@ async def backfill(world: World, sizes: Sizes) -> list[Figure]:
     ]
     paced = max(sizes.rows // 5, 100)
     await fill(world, paced)
+    alone = await _alone(world, sizes)
+    found.append(figure(("backfill", f"{LIVE_RATE} live events/s, no backfill, p99"), [alone.p99], unit="ms"))
+    free = await catch_up(world, paced, paced, live=True)
+    found += _beside_live(f"{paced:,} rows, not paced", free, alone, limit)
+    unpaced = {**limit, "the same, not paced": [free.whole]}
     for window in sizes.windows:
-        found += await _beside_live(world, paced, window, limit)
+        run = await catch_up(world, paced, window, live=True)
+        found += _beside_live(f"{paced:,} rows, window {window}", run, alone, unpaced)
     await world.empty()
     return found
 
 
-async def _beside_live(world: World, rows: int, window: int, limit: dict[str, list[float]]) -> list[Figure]:
-    run = await catch_up(world, rows, window, live=True)
-    name = f"{rows:,} rows, window {window}, {LIVE_RATE} live events/s beside"
-    live = {"live_p50_ms": run.live.p50, "live_p99_ms": run.live.p99} if run.live else {}
-    details = {**live, "state": run.state}
-    return [figure(("backfill", name), [run.whole], unit="rows/s", limits=limit, details=details)]
+async def _alone(world: World, sizes: Sizes) -> Spread:
+    """Live events, and nothing else."""
+    await world.empty()
+    async with world.process("worker"):
+        async with Watch(world) as cold:
+            await direct_at(world, cold, LIVE_RATE, 1.0)
+            await cold.spread()
+        async with Watch(world) as watch:
+            await direct_at(world, watch, LIVE_RATE, max(sizes.seconds, 2.0), first=10 * LIVE_RATE)
+            return await watch.spread()
+
+
+def _beside_live(name: str, run: Run, alone: Spread, limit: Mapping[str, list[float]]) -> list[Figure]:
+    """Rows a second, and what they do to live events beside."""
+    name = f"{name}, {LIVE_RATE} live events/s beside"
+    details = {"live_p50_ms": run.live and run.live.p50, "live_p99_ms_alone": alone.p99, "state": run.state}
+    found = [figure(("backfill", name), [run.whole], unit="rows/s", limits=limit, details=details)]
+    if run.live is not None:
+        found.append(figure(("backfill", f"{name}, live p99"), [run.live.p99], unit="ms", details=details))
+    return found

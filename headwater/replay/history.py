@@ -21,7 +21,7 @@ from headwater.replay.backfill import Backfill, chosen
 from headwater.replay.digest import Comparer, Comparison, Mirrored
 from headwater.replay.job_run import record_pass
 from headwater.replay.jobs import Job, Jobs
-from headwater.replay.progress import Standing, standing
+from headwater.replay.progress import Standing, parked, standing
 from headwater.replay.ways import Ways
 
 
@@ -102,8 +102,14 @@ class History:
         }
 
     async def standing(self, job: Job) -> Standing:
-        """How far a job is now. Raises DatabaseUnavailable, BrokerUnavailable."""
-        return await standing(self.ways.source, self.ways.broker, self.ways.outgoing, job)
+        """How far a job is now. Raises DatabaseUnavailable for the source only, BrokerUnavailable."""
+        found = await standing(self.ways.source, self.ways.broker, self.ways.outgoing, job)
+        sink = self.ways.sinks.get(job.app)
+        try:
+            letters = None if sink is None else await parked(sink, job)
+        except ServerUnavailable:
+            letters = None
+        return msgspec.structs.replace(found, parked=letters)
 
     async def status(self, tenant: str, app: str) -> SyncStatus:
         """Compare now, and say what is known. Raises DatabaseUnavailable for the source only."""

@@ -27,6 +27,7 @@ from headwater.replay.backfill import Backfill
 from headwater.replay.digest import Comparer, Comparison, Differences, Mirrored
 from headwater.replay.jobs import DETAILS, Cancelled, Fenced, Job, Jobs, Part, Paused, Step
 from headwater.replay.pacing import Pacer, slower
+from headwater.replay.progress import parked
 from headwater.replay.ways import Ways
 from headwater.replay.window import Window
 
@@ -299,7 +300,9 @@ class JobRun:
         differing = [one.subject for one in await self._compare(comparer, sink) if not one.clean]
         if not differing:
             return await self._end("verified")
-        return await self._end("diverged", f"source and application differ: {', '.join(differing)}")
+        letters = await parked(sink, self.job)
+        why = f"; {letters} of this job's entries are parked" if letters else ""
+        return await self._end("diverged", f"source and application differ: {', '.join(differing)}{why}")
 
     async def _compare(self, comparer: Comparer, sink: Database) -> list[Comparison]:
         found = []

@@ -41,6 +41,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     subjects: tuple[Progress, ...]
     eta: float | None
     """Seconds until everything is read and applied, at the present pace; None when nothing tells."""
+    parked: int | None = None
+    """Entries of the job that lie parked, among the applied ones; None where nobody looked."""
 
 
 class Floors(NamedTuple):
@@ -100,6 +102,11 @@ async def standing(source: Database, broker: Broker, outgoing: Outgoing, job: Jo
     elapsed = (clock.now() - job.started_at).total_seconds() if job.started_at else 0.0
     latest = Pace(pace["rows"], pace["seconds"]) if pace else Pace(0, 0.0)
     return Standing(subjects=subjects, eta=seconds_left(job, subjects, latest, elapsed))
+
+
+async def parked(sink: Database, job: Job) -> int:
+    """Entries of a job that its application parked. Raises DatabaseUnavailable."""
+    return int(await sink.fetchval(load(__file__, "letters_of_job"), job.app, job.id))
 
 
 def _subjects(job: Job, chunks: Mapping[str, Any]) -> tuple[Progress, ...]:

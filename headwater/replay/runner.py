@@ -26,10 +26,11 @@ class Runner:
         self._holder = holder
         self._at_once = at_once
         self._stopping = asyncio.Event()
+        self._hands: dict[str, Job] = {}
         self.jobs = Jobs(ways.source, lease=ways.lease)
 
     def stop(self) -> None:
-        """Take no further job; the ones in hand stop behind their last checkpoint. Idempotent."""
+        """Take no further job; the ones in hand stop behind their last checkpoint, for others. Idempotent."""
         self._stopping.set()
 
     async def run(self, *, poll: float = 0.2) -> None:
@@ -40,6 +41,8 @@ class Runner:
             for task in tasks:
                 task.cancel()  # again and again: before Python 3.12 a wait that just ended drops a cancel
             await asyncio.wait(tasks, timeout=0.5)
+        for job in list(self._hands.values()):
+            await self._give_back(job)
 
     async def _lane(self, poll: float) -> None:
         while True:
@@ -48,7 +51,9 @@ class Runner:
                 if job is None:
                     await asyncio.sleep(poll)
                 else:
+                    self._hands[job.id] = job
                     await self.one(job)
+                    del self._hands[job.id]
             except (ServerUnavailable, BrokerRefused) as error:
                 log.warning("backfill.waiting", error=str(error))
                 await asyncio.sleep(1.0)
@@ -88,8 +93,9 @@ class Runner:
     async def _give_back(self, job: Job) -> None:
         """Let whoever reaches the servers first go on; without the source the lease runs out by itself."""
         try:
-            await self.jobs.let_go(job)
-        except (Fenced, ServerUnavailable) as error:
+            async with asyncio.timeout(2.0):
+                await self.jobs.let_go(job)
+        except (Fenced, ServerUnavailable, TimeoutError) as error:
             log.warning("backfill.not_given_back", job=job.id, error=str(error))
 
     async def _watch(self, job: Job) -> Cancelled | Paused:

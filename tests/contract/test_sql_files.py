@@ -27,6 +27,7 @@ ON_APPLICATIONS = (
     "headwater/replay/sql/close_compared.sql",
     "headwater/replay/sql/signals.sql",
     "headwater/replay/sql/letters_of.sql",
+    "headwater/replay/sql/letters_of_job.sql",
     "headwater/replay/sql/reopen.sql",
     "headwater/replay/sql/table_columns.sql",
     "headwater/replay/sql/tenants_held.sql",

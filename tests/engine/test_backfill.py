@@ -280,6 +280,39 @@ async def test_a_pause_lets_go_within_a_second_and_the_job_goes_on_behind_its_la
     assert [one for one in trail if one[0] == "op"] == [("op", "pause asked"), ("op", "resumed")]
 
 
+async def test_a_runner_that_is_stopped_leaves_its_job_to_the_next_without_delay(shop: Shop) -> None:
+    goods = await stocked(shop, 30)
+    await sleeper(shop)
+    first = shop.start(runner(shop, chunk=10, window=10, lease=600.0))
+    job = await asked(shop)
+
+    async def window_is_full() -> bool:
+        return await said(shop) == 10
+
+    await until(window_is_full)
+    await shop.stop(first)
+    assert await shop.source.fetchval("SELECT lease_until IS NULL FROM headwater.job")
+    shop.start(shop.worker())
+    shop.start(runner(shop))
+
+    assert (await ended(shop, job)).state == "verified"
+    assert await shop.goods() == goods
+
+
+async def test_entries_that_the_application_parked_are_counted_and_named(shop: Shop) -> None:
+    await stocked(shop, 5)
+    await shop.sink.execute("ALTER TABLE goods ADD CONSTRAINT other CHECK (name <> 'good 3')")
+    shop.start(shop.worker())
+    shop.start(runner(shop))
+
+    job = await ended(shop, await asked(shop))
+
+    assert job.state == "diverged"
+    assert "2 of this job's entries are parked" in (job.error or "")  # said, and said again to repair
+    found = await shop.history().standing(job)
+    assert (found.parked, found.subjects[0].applied) == (2, 5)
+
+
 async def test_a_long_query_does_not_delay_a_pause_or_the_end_of_a_job(shop: Shop) -> None:
     await stocked(shop, 3)
     slow = msgspec.structs.replace(controls.BACKFILL, scope=controls.SCOPE + " AND pg_sleep(60) IS NOT NULL")
