@@ -143,7 +143,7 @@ async def apply(world: World, sizes: Sizes) -> list[Figure]:
         against[STATEMENT].append(await bare.gated(events))
         against[UPSERT].append(await bare.plain(events))
         for way in WAYS:
-            for workers in (1, 2):
+            for workers in (1, 2) if way in sizes.pairs else (1,):
                 await world.empty()
                 count = await fill(world, WAYS[way], sizes.events)
                 if (way, workers) == ("upsert", 1):

@@ -14,10 +14,8 @@ from headwater.testing import until
 
 async def crash(world: World, sizes: Sizes) -> list[Figure]:
     """Under its old name a worker takes its own up at once; under a new one after `min_idle`."""
-    return [
-        await _killed(world, sizes, "bench", "started again under its name"),
-        await _killed(world, sizes, "other", "another in its place"),
-    ]
+    names = {"bench": "started again under its name", "other": "another in its place"}
+    return [await _killed(world, sizes, successor, names[successor]) for successor in sizes.successors]
 
 
 async def _killed(world: World, sizes: Sizes, successor: str, name: str) -> Figure:

@@ -14,8 +14,6 @@ from headwater.testing import until
 
 SETTLE = 1.0
 """Seconds after its start in which a worker may still be busy with itself."""
-LEAST = 4.0
-"""Seconds: what a worker does every few of them is to be seen."""
 OURS = ("info", "ping")
 """Commands that only the bench sends."""
 
@@ -31,7 +29,7 @@ async def idle(world: World, sizes: Sizes) -> list[Figure]:
     async with world.process("worker") as process, Watch(world) as watch:
         await until(there, within=30.0, every=0.01)
         await asyncio.sleep(SETTLE)
-        commands, cpu = await _quiet(world, process, max(sizes.seconds, LEAST))
+        commands, cpu = await _quiet(world, process, sizes.quiet)
         first = await _first(world, watch)
     await world.empty()
     found = [figure(("idle", "Redis commands of one worker"), [commands], unit="commands/s")]

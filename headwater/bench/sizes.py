@@ -13,7 +13,7 @@ class Sizes(NamedTuple):
     rounds: int
     """Of each throughput figure; medians are reported."""
     seconds: float
-    """Length of each run at a fixed rate, and of being idle."""
+    """Length of each run at a fixed rate."""
     flood: int
     """Entries of the one backlog that shows whether memory is flat; 0: none."""
     rows: int
@@ -22,6 +22,12 @@ class Sizes(NamedTuple):
     """Windows of the backfills with live events beside."""
     rates: tuple[int, ...] = (200, 1_000, 5_000)
     """Events a second of the latency runs."""
+    pairs: tuple[str, ...] = ("upsert", "function", "batch")
+    """Ways to apply that two workers are measured with, too."""
+    successors: tuple[str, ...] = ("bench", "other")
+    """Names under which a killed worker is followed: its own, and another one, which waits for `min_idle`."""
+    quiet: float = 10.0
+    """Seconds of being idle: what a worker does every few of them is to be seen."""
 
     @property
     def awaited(self) -> int:
@@ -40,7 +46,7 @@ class Sizes(NamedTuple):
 
 
 FULL = Sizes(100_000, 3, 10.0, 1_000_000, 1_000_000, (500, 2_000, 10_000))
-QUICK = Sizes(20_000, 1, 1.5, 0, 20_000, (2_000,))
+QUICK = Sizes(20_000, 1, 1.5, 0, 20_000, (), (5_000,), ("upsert",), ("bench",), 4.0)
 
 
 def sizes(*, quick: bool, events: int | None, rounds: int | None, seconds: float | None) -> Sizes:
@@ -55,4 +61,4 @@ def sizes(*, quick: bool, events: int | None, rounds: int | None, seconds: float
         )
     if rounds is not None:
         found = found._replace(rounds=rounds)
-    return found if seconds is None else found._replace(seconds=seconds)
+    return found if seconds is None else found._replace(seconds=seconds, quiet=seconds)

@@ -145,7 +145,8 @@ def entries(stream: str, reply: list[Any] | None) -> list[Entry]:
 
 
 def _fields(words: list[bytes]) -> Fields:
-    return dict(zip(words[::2], words[1::2], strict=True))
+    word = iter(words)
+    return dict(zip(word, word, strict=True))
 
 
 _entry = partial(tuple.__new__, Entry)

@@ -25,13 +25,13 @@ def size_of(fields: Fields) -> int:
     return AROUND + sum(map(len, fields.values()))
 
 
-def learn(known: float, sizes: Sequence[int]) -> float:
-    """Bytes of an entry to reckon with, after a read of entries of these `sizes`.
+def learn(known: float, size: int, brought: int) -> float:
+    """Bytes of an entry to reckon with, after a read that `brought` so many entries of that `size` together.
 
     Rises at once to what came, and falls by half with each read: large ones cost a worker its memory,
     small ones only some reads.
     """
-    return max(known / 2, sum(sizes) / len(sizes)) if sizes else known
+    return max(known / 2, size / brought) if brought else known
 
 
 def grown(most: int, brought: int) -> int:

@@ -83,8 +83,8 @@ class Hand:
 
     def drop(self, deliveries: Iterable[Delivery]) -> None:
         """Let go of settled deliveries."""
-        for delivery in deliveries:
-            self._forget(delivery.stream, delivery.entry)
+        for stream, identity, _, _ in deliveries:
+            self._forget(stream, identity)
         self.eased.set()
 
     def forget(self, stream: str, ids: Iterable[str]) -> None:
@@ -94,9 +94,13 @@ class Hand:
         self.eased.set()
 
     def _forget(self, stream: str, identity: str) -> None:
-        self.size -= self._held.get(stream, {}).pop(identity, 0)
-        self.failures.pop((stream, identity), None)
-        self.orphans.get(stream, set()).discard(identity)
+        held = self._held.get(stream)
+        if held:
+            self.size -= held.pop(identity, 0)
+        if self.failures:
+            self.failures.pop((stream, identity), None)
+        if stream in self.orphans:
+            self.orphans[stream].discard(identity)
 
     def leave(self, streams: Iterable[str]) -> None:
         """Let go of all of these streams that does not wait for another attempt."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from typing import Any
 
 from headwater.database import Tx, is_unavailable
@@ -21,23 +21,30 @@ class HandlerFailed(HeadwaterError):
 async def run(step: Function, tx: Tx, admitted: Sequence[Work], limits: Limits) -> None:
     """Run a function for what was let through. Raises what it raises, HandlerFailed or TakenOut."""
     if step.batch is None:
-        for one in admitted:
-            await _within(step.handler(one.envelope.event, tx, context(one)), tx, limits)
+        await _each((step.handler(one.envelope.event, tx, context(one)) for one in admitted), tx, limits)
         return
     answers: dict[int, Exception] = {}
     for start in range(0, len(admitted), step.batch):
         part = admitted[start : start + step.batch]
         events, contexts = [one.envelope.event for one in part], [context(one) for one in part]
-        answered = await _within(step.handler(events, tx, contexts), tx, limits)
+        (answered,) = await _each([step.handler(events, tx, contexts)], tx, limits)
         answers.update(_unfinished(part, answered))
     if answers:
         raise TakenOut(answers)
 
 
-async def _within(call: Awaitable[Any], tx: Tx, limits: Limits) -> Any:
+async def _each(calls: Iterable[Awaitable[Any]], tx: Tx, limits: Limits) -> list[Any]:
+    loop = asyncio.get_running_loop()
+    answers = []
     try:
-        async with asyncio.timeout(limits.handler):  # else it would hold its batch for ever
-            answered = await call
+        # Else one would hold its batch for ever. One limit that moves on costs less than one for each.
+        async with asyncio.timeout(limits.handler) as limit:
+            for call in calls:
+                limit.reschedule(loop.time() + limits.handler)
+                answers.append(await call)
+                if not tx.is_in_transaction():  # its mark went with it, or stands without its effect
+                    raise HandlerFailed("the handler ended the transaction that it was given")
+        return answers
     except asyncio.CancelledError as error:
         if _are_we_cancelled():
             raise
@@ -48,9 +55,6 @@ async def _within(call: Awaitable[Any], tx: Tx, limits: Limits) -> Any:
             # Not our database: what the handler asked did not answer. That counts as its failure.
             raise HandlerFailed(describe(error)) from error
         raise
-    if not tx.is_in_transaction():  # its mark went with it, or stands without its effect
-        raise HandlerFailed("the handler ended the transaction that it was given")
-    return answered
 
 
 def _are_we_cancelled() -> bool:

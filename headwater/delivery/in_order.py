@@ -18,7 +18,7 @@ import asyncpg
 
 from headwater import failpoints, telemetry
 from headwater.broker import Entry
-from headwater.delivery.appetite import learn, portion, size_of
+from headwater.delivery.appetite import learn, portion
 from headwater.delivery.applier import Applier
 from headwater.delivery.halving import Fenced, TablesUnfit
 from headwater.delivery.lookout import Lookout
@@ -153,8 +153,9 @@ class InOrder:
         await self._settle(ready, await self._recovery.suspects(stream, ready))
 
     def _take(self, entries: Sequence[Entry]) -> list[Delivery]:
-        taken = self._shift.hand.take(entries)
-        self._shift.entry_size = learn(self._shift.entry_size, [size_of(one.fields) for one in taken])
+        hand = self._shift.hand
+        before, taken = hand.size, hand.take(entries)
+        self._shift.entry_size = learn(self._shift.entry_size, hand.size - before, len(taken))
         return taken
 
     async def _settle(self, deliveries: Sequence[Delivery], suspects: set[str]) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 
 from headwater import failpoints, telemetry
 from headwater.broker import Entry
-from headwater.delivery.appetite import brought_by, grown, learn, portion, size_of, turns
+from headwater.delivery.appetite import brought_by, grown, learn, portion, turns
 from headwater.delivery.applier import Applier
 from headwater.delivery.halving import TablesUnfit
 from headwater.delivery.lane import Lane
@@ -19,7 +19,6 @@ from headwater.delivery.lookout import Lookout
 from headwater.delivery.pulse import REDIS
 from headwater.delivery.recovering import Recovery
 from headwater.delivery.shift import TROUBLES
-from headwater.delivery.work import Delivery
 from headwater.errors import BrokerRefused, DatabaseUnavailable, GroupMissing
 from headwater.patience import either, pause
 
@@ -140,11 +139,8 @@ class Reading:
 
     def _start(self, entries: list[Entry]) -> None:
         shift = self._shift
-        taken = shift.hand.take(entries)
-        shift.entry_size = learn(shift.entry_size, [size_of(one.fields) for one in taken])
-        self._live.put([one for one in taken if not _is_past(one)])
-        self._past.put([one for one in taken if _is_past(one)])
-
-
-def _is_past(delivery: Delivery) -> bool:
-    return delivery.fields.get(b"hist") == b"1"
+        before, taken = shift.hand.size, shift.hand.take(entries)
+        shift.entry_size = learn(shift.entry_size, shift.hand.size - before, len(taken))
+        past = [one for one in taken if one.fields.get(b"hist") == b"1"]
+        self._live.put([one for one in taken if one.fields.get(b"hist") != b"1"] if past else taken)
+        self._past.put(past)

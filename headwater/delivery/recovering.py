@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from headwater import failpoints, telemetry
 from headwater.broker import Entry, EntryId
-from headwater.delivery.appetite import learn, size_of
+from headwater.delivery.appetite import learn
 from headwater.delivery.shift import TROUBLES, Shift
 from headwater.delivery.work import Delivery
 from headwater.patience import pause
@@ -48,8 +48,8 @@ class Recovery:
         gone = [entry.id for entry in entries if entry.fields is None and not hand.has(stream, entry.id)]
         if gone:
             await self._settler.record_lost(self._post.app, stream, gone)
-        taken = hand.take(entries)
-        self.shift.entry_size = learn(self.shift.entry_size, [size_of(one.fields) for one in taken])
+        before, taken = hand.size, hand.take(entries)
+        self.shift.entry_size = learn(self.shift.entry_size, hand.size - before, len(taken))
         try:
             ready = await self._settler.recall(self._post.app, taken)
             suspects = await self.suspects(stream, ready)

@@ -73,7 +73,9 @@ def test_events_bound_every_count_of_a_run(events: int) -> None:
 
 def test_quick_and_full_are_as_written_unless_something_else_is_asked_for() -> None:
     assert sizes(quick=True, events=None, rounds=None, seconds=None) == QUICK
-    assert sizes(quick=False, events=None, rounds=7, seconds=2.0) == FULL._replace(rounds=7, seconds=2.0)
+    assert sizes(quick=False, events=None, rounds=7, seconds=2.0) == FULL._replace(
+        rounds=7, seconds=2.0, quiet=2.0
+    )
 
 
 def test_a_table_has_a_line_for_each_limit_and_says_what_is_unknown() -> None:
