@@ -12,7 +12,7 @@ from headwater.broker import Broker, provision
 from headwater.database import Database
 from headwater.replay import Job, Runner
 from headwater.replay.jobs import Jobs
-from headwater.testing import FaultProxy, until
+from headwater.testing import FaultProxy, controls, until
 from tests.engine.conftest import Shop
 from tests.engine.entries import GOODS
 from tests.engine.test_backfill import (
@@ -191,6 +191,29 @@ async def test_what_changed_and_went_while_the_application_was_away_is_right_whe
 
     assert (await ended(shop, await asked(shop))).state == "verified"
 
+    assert await shop.goods() == goods
+
+
+async def test_rows_that_left_the_scope_leave_the_application_once_the_source_confirmed_it(
+    shop: Shop,
+) -> None:
+    goods = await stocked(shop, 20)
+    scoped = msgspec.structs.replace(controls.BACKFILL, scope=controls.SCOPE + " AND price < 100")
+    shop.start(shop.worker())
+    shop.start(runner(shop, backfills=(scoped,)))
+    assert (await ended(shop, await asked(shop))).state == "verified"
+    gone = sorted(goods)[:4]
+    await shop.source.execute("UPDATE goods SET price = 100 WHERE good_id::text = ANY ($1)", gone)
+    await shop.source.execute("UPDATE goods SET price = 99 WHERE good_id::text = $1", sorted(goods)[4])
+
+    job = await ended(shop, await asked(shop))
+
+    assert job.state == "verified"
+    assert await shop.goods() == {key: name for key, name in goods.items() if key not in gone}
+    repairs = [one["detail"] for one in await Jobs(shop.source).events(job.id) if one["what"] == "repair"]
+    assert repairs == ["goods: 4 orphan"]
+    await shop.source.execute("UPDATE goods SET price = 1")  # and back again
+    assert (await ended(shop, await asked(shop))).state == "verified"
     assert await shop.goods() == goods
 
 
