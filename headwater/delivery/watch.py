@@ -99,6 +99,7 @@ class Watch:
         row = await tx.fetchrow(load(__file__, "beat"), self._app)
         if row is None:
             raise HeadwaterError("the application's database remembers no look")
+        await tx.execute(load(__file__, "lock_gaps"), self._app)
         told = Told.parse(await self._broker.execute("HGET", self._keys.beats, self._app))
         ours = Told(row["incarnation"], timeline, row["beat"])
         behind = who_is_behind(ours, told, row["heard"])
@@ -159,6 +160,7 @@ class Watch:
     async def begun_again(self, streams: Sequence[str]) -> list[Gap]:
         """Record what is lost with groups that had to be made again at the earliest entry."""
         async with self._database.transaction() as tx:
+            await tx.execute(load(__file__, "lock_gaps"), self._app)
             known = await gaps.marks(tx, self._app)
             seen = await look(self._broker, streams, self._group)
             found = [self._begun(stream, known.get(stream), seen.get(stream)) for stream in streams]

@@ -9,6 +9,9 @@ WITH recorded AS (
     RETURNING g.id),
      again AS (
     UPDATE headwater.gap SET state = 'open', until = '', note = 'lost again while it was repaired'
-     WHERE app = $1 AND stream = $2 AND state = 'repairing' AND until <> '' AND $9 = '' AND EXISTS (SELECT FROM recorded)
-       AND string_to_array(until, '-')::numeric[] > string_to_array($6, '-')::numeric[])
+     WHERE id IN (
+         SELECT id FROM headwater.gap
+          WHERE app = $1 AND stream = $2 AND state = 'repairing' AND until <> '' AND $9 = '' AND EXISTS (SELECT FROM recorded)
+            AND string_to_array(until, '-')::numeric[] > string_to_array($6, '-')::numeric[]
+          ORDER BY id FOR UPDATE))
 SELECT id FROM recorded
