@@ -17,6 +17,7 @@ from headwater.bench.figures import Figure, table
 from headwater.bench.idling import idle
 from headwater.bench.latency import latency
 from headwater.bench.publishing import publish
+from headwater.bench.reconciling import reconcile
 from headwater.bench.relaying import relay
 from headwater.bench.sizes import Sizes, sizes
 from headwater.bench.world import World, world
@@ -33,6 +34,7 @@ SECTIONS: dict[str, Section] = {
     "apply": apply,
     "latency": latency,
     "backfill": backfill,
+    "reconcile": reconcile,
     "idle": idle,
     "crash": crash,
 }
@@ -58,7 +60,7 @@ ALL = "all"
 )
 @click.pass_obj
 def command(invocation: Invocation, /, sections: Sequence[str], save: Path | None, **asked: Any) -> None:
-    """Measure publish, relay, apply, latency, backfill, idle, crash, or all of them.
+    """Measure publish, relay, apply, latency, backfill, reconcile, idle, crash, or all of them.
 
     Starts servers of its own that are as careful as real ones, or uses those of
     HEADWATER_TEST_REDIS_URL and HEADWATER_TEST_POSTGRES_URL; never those of a project. Every rate

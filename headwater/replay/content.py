@@ -16,6 +16,8 @@ import asyncpg
 import msgspec
 
 from headwater.database import Row
+from headwater.event import Event
+from headwater.event.spelling import dump
 from headwater.replay.digest import BUCKETS
 from headwater.replay.saying import UNSAYABLE, Saying
 from headwater.replay.sides import Sides, plain_type
@@ -92,13 +94,20 @@ class Content:
     def _wanted(self, row: Row) -> dict[str, Any] | None:
         """What the application would write for a row."""
         try:
-            ((_, fields), *_) = self._saying.entries(self._sides.backfill.say(row), row["version"])
-            event = self._saying.ways.outgoing.codec.decode(fields).event
+            event = self._read(self._sides.backfill.say(row), row["version"])
         except UNSAYABLE as error:
             self.refused[row["key"]] = f"{type(error).__name__}: {error}"[:300]
             return None
         values = {f"c{at}": getattr(event, name) for at, name in enumerate(self._columns)}
         return {"key": row["key"], "version": row["version"], **values}
+
+    def _read(self, event: Event, version: int | None) -> Event:
+        """The event as the application reads it."""
+        outgoing = self._saying.ways.outgoing
+        if outgoing.catalogue.stream(event.type).spelling == "own":  # what is around the data changes nothing
+            return outgoing.codec.registry.read(event.type, event.schema_version, dump(event))
+        ((_, fields), *_) = self._saying.entries(event, version)
+        return outgoing.codec.decode(fields).event
 
     async def _compared(self, wanted: Sequence[dict[str, Any]]) -> list[str]:
         if not wanted:

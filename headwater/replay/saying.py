@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+import msgspec
+
 from headwater import telemetry
 from headwater.broker import EntryId, provision
 from headwater.database import Row, load
@@ -18,7 +20,7 @@ from headwater.replay.window import Window
 log = telemetry.logger(__name__)
 Appended = dict[str, str]
 """The last entry appended to each stream."""
-UNSAYABLE = (EventError, ValueError, TypeError, KeyError)
+UNSAYABLE = (EventError, msgspec.MsgspecError, ValueError, TypeError, KeyError)
 """What a row raises that no event can be made of."""
 _PAUSE = 0.01
 

@@ -39,10 +39,9 @@ async def test_every_rate_stands_beside_a_limit_of_the_same_run(
     servers: RunningServers, tmp_path: Path
 ) -> None:
     kept = tmp_path / "bench.json"
+    measured = ("relay", "apply", "backfill", "reconcile")
 
-    code, out, notes = await bench(
-        servers, "relay", "apply", "backfill", *SMALL, "--json", "--save", str(kept)
-    )
+    code, out, notes = await bench(servers, *measured, *SMALL, "--json", "--save", str(kept))
 
     assert code == 0, notes
     found = json.loads(out)
@@ -51,7 +50,7 @@ async def test_every_rate_stands_beside_a_limit_of_the_same_run(
     assert found["conditions"]["sizes"]["events"] == 200
     assert found["conditions"]["postgres"]["synchronous_commit"] == "on"
     figures = found["figures"]
-    assert list(dict.fromkeys(one["section"] for one in figures)) == ["relay", "apply", "backfill"]
+    assert list(dict.fromkeys(one["section"] for one in figures)) == list(measured)
     assert all(one["low"] <= one["value"] <= one["high"] for one in figures)
     rates = [one for one in figures if one["unit"] != "ms"]
     assert [one["name"] for one in rates if not one["limits"]] == []
