@@ -179,7 +179,8 @@ class Broker:
             if connection is not self._reader or self._reader_id is None:
                 self._reader, self._reader_id = connection, None
                 await connection.send_packed_command(pack(("CLIENT", "ID")))
-                self._reader_id = await _reply(connection)
+                number = await _reply(connection)
+                self._reader_id = number if isinstance(number, int) else None  # not everybody may ask
             identity, self._reader_id = self._reader_id, None
             self._blocked = identity
             await connection.send_packed_command(packed)

@@ -31,6 +31,7 @@ from headwater.delivery.consumer import Upsert
 from headwater.errors import DeclarationError
 from headwater.event import Envelope
 
+_MANY_SPELLINGS = {"::uuid", "::bigint", "::integer", "::smallint"}
 _GATED = ("version::bigint AS version", "gone::bool AS gone")
 
 
@@ -174,8 +175,8 @@ def _texts(types: list[str]) -> str:
 
 
 def _canonical(name: str, cast: str) -> str:
-    # A UUID has many spellings and one row: the ledger must not have a line for each of them.
-    return f"{name}::uuid::text AS {name}" if cast == "::uuid" else name
+    # A UUID or a number has many spellings and one row: the ledger must not have a line for each of them.
+    return f"{name}{cast}::text AS {name}" if cast in _MANY_SPELLINGS else name
 
 
 def removal(upsert: Upsert, types: dict[str, str]) -> str:

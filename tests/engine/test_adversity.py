@@ -12,7 +12,7 @@ import pytest
 
 from headwater.broker import Broker, provision
 from headwater.database import Database, Tx
-from headwater.delivery import Context
+from headwater.delivery import Consumer, Context
 from headwater.delivery.applier import Applier
 from headwater.delivery.hand import Hand
 from headwater.delivery.recovering import Recovery
@@ -21,9 +21,9 @@ from headwater.delivery.shift import Post, Shift
 from headwater.delivery.work import Delivery
 from headwater.errors import BrokerUnavailable, DatabaseUnavailable, Retry
 from headwater.testing import controls, until
-from headwater.testing.controls import GoodSold
+from headwater.testing.controls import GoodChanged, GoodSold
 from tests.engine.conftest import LIMITS, QUICK, Shop, Stock, opened
-from tests.engine.entries import SALES, applied, letters, put, sale, sold_by, started
+from tests.engine.entries import GOODS, SALES, applied, fields, letters, put, sale, settled, sold_by, started
 from tests.engine.matrix import binaries, running
 
 
@@ -188,3 +188,42 @@ async def test_a_retry_at_no_time_at_all_is_a_failure_of_its_handler(shop: Shop)
     await applied(shop, "s1")
     assert await letters(shop) == {"hard": "exhausted"}
     assert worker.ready
+
+
+async def test_a_number_is_one_key_however_it_is_spelled(shop: Shop) -> None:
+    await shop.sink.execute(
+        "CREATE TABLE numbered (tenant_id uuid, good_id bigint, name text, PRIMARY KEY (tenant_id, good_id))"
+    )
+    consumer = Consumer("shelf")
+
+    @consumer.upsert(GoodChanged, table="numbered", key="good_id")
+    class Good:
+        name: str
+
+    shop.start(shop.worker(consumer))
+    for key, name, version in (("7", "new", 9), ("007", "old", 5), ("+7", "older", 4)):
+        await put(shop, fields(shop, GoodChanged(good_id=key, name=name), version), stream=GOODS)
+        await until(lambda: settled(shop))
+
+    assert await shop.sink.fetchval("SELECT name FROM numbered") == "new"
+
+
+async def test_a_reader_that_may_not_ask_for_its_number_reads_and_stops(shop: Shop) -> None:
+    await put(shop)
+    await shop.broker.execute("ACL", "SETUSER", "plain", "on", ">secret", "~*", "&*", "+@all", "-client|id")
+    at = urlsplit(shop.redis_url)
+    failed: list[object] = []
+    plain = Broker(at._replace(netloc=f"plain:secret@{at.netloc.rpartition('@')[2]}").geturl())
+    try:
+        read = asyncio.create_task(plain.read("shelf-group", "w1", [shop.key(SALES)], count=10, block=0.3))
+
+        async def returned() -> bool:
+            failed.extend(filter(None, await asyncio.gather(plain.unblock(), return_exceptions=True)))
+            return read.done()
+
+        await until(returned)
+        assert failed == []
+        assert await read == []
+    finally:
+        await plain.close()
+        await shop.broker.execute("ACL", "DELUSER", "plain")
