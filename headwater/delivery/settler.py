@@ -72,6 +72,7 @@ class Settler:
         self._group = group
         self._hand = hand
         self._gaps: list[Gap] = []
+        self._writing = asyncio.Lock()
         self._begun: dict[tuple[str, str, str], int] = {}
         self._doubted: list[tuple[float, str, list[str]]] = []
         self.counts = Counts()
@@ -294,9 +295,10 @@ class Settler:
             await self._broker.acknowledge(self._group, {stream: list(ids)})
 
     async def _write_gaps(self) -> None:
-        while self._gaps:
-            await gaps.record(self._database, self._gaps[0])
-            self._gaps.pop(0)
+        async with self._writing:  # else one loop would take off what another has yet to write
+            while self._gaps:
+                await gaps.record(self._database, self._gaps[0])
+                self._gaps.pop(0)
 
     async def withdraw(self, app: str) -> None:
         """Close gaps of entries that were settled here although others found them gone.

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import sys
-from pathlib import Path
 
 from tests.engine.conftest import Shop
-
-SCRIPT = Path(__file__).with_name("shop_process.py")
+from tests.failure.nursery import Born
+from tests.failure.shop_process import begin
 
 
 class Children:
@@ -18,7 +15,6 @@ class Children:
 
     def __init__(self, shop: Shop) -> None:
         self._environment = {
-            **os.environ,
             "SHOP_REDIS": shop.redis_url,
             "SHOP_SOURCE": shop.source.url,
             "SHOP_SINK": shop.sink.url,
@@ -26,16 +22,11 @@ class Children:
         }
         self.settings: dict[str, str] = {}
         """Further variables of their environment."""
-        self._running: list[asyncio.subprocess.Process] = []
+        self._running: list[Born] = []
 
-    async def start(self, role: str, failpoints: str = "", name: str = "w1") -> asyncio.subprocess.Process:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, str(SCRIPT), role, name),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.DEVNULL,
-            env={**self._environment, **self.settings, "HEADWATER_FAILPOINTS": failpoints},
-            cwd=SCRIPT.parents[2],
-        )
+    async def start(self, role: str, failpoints: str = "", name: str = "w1") -> Born:
+        environment = {**self._environment, **self.settings, "HEADWATER_FAILPOINTS": failpoints}
+        process = Born(begin, role, name, environment)
         self._running.append(process)
         return process
 
@@ -47,8 +38,4 @@ class Children:
 
     async def end(self) -> None:
         for process in self._running:
-            if process.returncode is None:
-                process.kill()
-            await process.wait()
-            if process.stdin is not None:
-                process.stdin.close()
+            await process.end()

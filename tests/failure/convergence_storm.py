@@ -7,7 +7,6 @@ died is started again at once. Copies of old entries are appended at random late
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections import Counter
 from pathlib import Path
 from random import Random
@@ -57,10 +56,8 @@ class Storm:
             armed = FIRST[role]
         else:
             armed = "" if self.calm or self._chance.random() < 0.4 else self._armed(role)
-        return Born(
-            *(begin, role, name, self._logs / f"{name}.log"),
-            {**self._environment, "SHOP_FAILPOINTS": armed},
-        )
+        environment = {**self._environment, "SHOP_FAILPOINTS": armed}
+        return Born(begin, role, name, environment, self._logs / f"{name}.log")
 
     def _armed(self, role: str) -> str:
         return f"{self._chance.choice(PLACES[role])}={self._chance.randint(2, 12)}"
@@ -85,7 +82,7 @@ class Storm:
 
     def kill(self, name: str = "") -> None:
         """Kill one process, any when none is named."""
-        self._running[name or self._chance.choice(PROCESSES)].signal(signal.SIGKILL)
+        self._running[name or self._chance.choice(PROCESSES)].kill()
 
     async def all_died(self, times: int = 2) -> None:
         """Go on killing until every role died so often: on a busy machine chance alone may pass one by."""

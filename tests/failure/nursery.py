@@ -13,19 +13,23 @@ from pathlib import Path
 from headwater.testing import until
 
 _forks = get_context("forkserver")
-_forks.set_forkserver_preload(["pytest", "tests.failure.world_child", "tests.failure.convergence_child"])
+_CHILDREN = ("world_child", "convergence_child", "shop_process")
+_forks.set_forkserver_preload(["pytest", *(f"tests.failure.{name}" for name in _CHILDREN)])
 
 Begin = Callable[[str, str], None]
 """What a process does: with its role, and its name."""
 
 
 class Born:
-    """One process. Its standard input ends with this one, so that it can; what it says is added to `log`."""
+    """One process, spoken to as to those of asyncio. Its standard input ends with this one: so can it."""
 
-    def __init__(self, begin: Begin, role: str, name: str, log: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, begin: Begin, role: str, name: str, environment: Mapping[str, str], log: Path | None = None
+    ) -> None:
+        """What it says is added to `log`, or said by this one."""
         ears, self._mouth = _forks.Pipe(duplex=False)
         self._process = _forks.Process(
-            target=_live, args=(begin, role, name, log, dict(environment), ears), daemon=True
+            target=_live, args=(begin, role, name, dict(environment), log, ears), daemon=True
         )
         self._process.start()
         ears.close()
@@ -36,37 +40,51 @@ class Born:
         return self._process.pid
 
     @property
-    def code(self) -> int | None:
+    def returncode(self) -> int | None:
         """What it ended with, less than 0 for a signal; None while it lives."""
         return self._process.exitcode
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it is stopped by a signal, as the kernel sees it."""
+        status = Path(f"/proc/{self.pid}/stat").read_text()
+        return status.rpartition(")")[2].split()[0] == "T"
 
     def tell(self, line: str) -> None:
         """One line to its standard input."""
         os.write(self._mouth.fileno(), f"{line}\n".encode())
 
-    def signal(self, number: signal.Signals) -> None:
-        if self.code is None:
+    def send_signal(self, number: int) -> None:
+        if self.returncode is None:
             os.kill(self.pid, number)
 
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
     async def wait(self) -> int:
-        """`code`, when it has ended."""
-        await until(lambda: self.code is not None, within=float("inf"), every=0.01)
+        """`returncode`, when it has ended."""
+        await until(lambda: self.returncode is not None, within=float("inf"), every=0.01)
         self._mouth.close()
-        assert self.code is not None
-        return self.code
+        assert self.returncode is not None
+        return self.returncode
 
     async def end(self) -> None:
         """Kill it."""
-        self.signal(signal.SIGKILL)
+        self.kill()
         await self.wait()
 
 
 def _live(
-    begin: Begin, role: str, name: str, log: Path, environment: Mapping[str, str], ears: Connection
+    begin: Begin, role: str, name: str, environment: Mapping[str, str], log: Path | None, ears: Connection
 ) -> None:
-    with log.open("ab") as out:
-        for place, source in ((0, ears.fileno()), (1, out.fileno()), (2, out.fileno())):
-            os.dup2(source, place)
+    os.dup2(ears.fileno(), 0)
+    if log is not None:
+        with log.open("ab") as out:
+            os.dup2(out.fileno(), 1)
+            os.dup2(out.fileno(), 2)
     sys.stdin = os.fdopen(0, closefd=False)
     os.environ.update(environment)
     begin(role, name)

@@ -1,4 +1,4 @@
-"""One process of the shop: `python shop_process.py relay|worker|runner|till|again NAME`.
+"""One process of the shop: relay, worker, runner, till or again.
 
 It runs until it is stopped or killed, or until its owner is gone: then its standard input ends.
 """
@@ -22,15 +22,17 @@ from headwater.publish.span import Between, Span
 from headwater.replay import Runner, Ways
 from headwater.testing import controls
 
-ATTEMPTS = int(os.environ.get("SHOP_ATTEMPTS", "3"))
-PACE = Pace(
-    block=0.2,
-    min_idle=1.0,
-    heartbeat=0.3,
-    drain=5.0,
-    hand=int(os.environ.get("SHOP_HAND", "67108864")),
-    count=int(os.environ.get("SHOP_COUNT", "1000")),
-)
+
+def pace() -> Pace:
+    """Quick; how much at once is up to the test."""
+    return Pace(
+        block=0.2,
+        min_idle=1.0,
+        heartbeat=0.3,
+        drain=5.0,
+        hand=int(os.environ.get("SHOP_HAND", "67108864")),
+        count=int(os.environ.get("SHOP_COUNT", "1000")),
+    )
 
 
 PARKED = "SELECT count(*) FROM headwater.dead_letter WHERE event_id = $1"
@@ -133,8 +135,8 @@ async def build(role: str, name: str) -> Any:
     hasty = DatabaseSettings(idle_in_transaction=2.0)  # what a frozen process holds is free soon
     sink = await Database.open(os.environ["SHOP_SINK"], limits=hasty)
     if role == "worker":
-        limits = Limits(attempts=ATTEMPTS, first=0.05, longest=0.2)
-        settings: dict[str, Any] = {"name": name, "pace": PACE, "limits": limits}
+        limits = Limits(attempts=int(os.environ.get("SHOP_ATTEMPTS", "3")), first=0.05, longest=0.2)
+        settings: dict[str, Any] = {"name": name, "pace": pace(), "limits": limits}
         return Worker(consumer(), broker, sink, controls.CODEC, catalogue, **settings)
     ways = Ways(
         source=await Database.open(os.environ["SHOP_SOURCE"]),
@@ -159,5 +161,6 @@ async def main(role: str, name: str) -> None:
     await thing.run()
 
 
-if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2]))
+def begin(role: str, name: str) -> None:
+    """Run it to its end."""
+    asyncio.run(main(role, name))

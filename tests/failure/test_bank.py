@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 from decimal import Decimal
 from random import Random
@@ -101,7 +100,7 @@ async def test_history_read_before_a_transfer_and_said_after_it_makes_money_only
     await shop.enable()
     job = await asked(shop)
     runner = await children.start("runner", "backfill.appending:stop")
-    await until(lambda: stands(runner.pid))  # with its first page in hand
+    await until(lambda: runner.stopped)  # with its first page in hand
     for rich in accounts[-5:]:
         await transfer(shop, accounts[0], rich, 10)
     await until(lambda: is_said(shop, 10))
@@ -120,11 +119,6 @@ async def applied_in_order(shop: Shop) -> Balances:
     entries = await shop.broker.range(shop.key(GOODS), count=1000)
     events = [shop.outgoing.codec.decode(one.fields or {}).event for one in entries]
     return {event.good_id: event.price for event in events if isinstance(event, GoodChanged)}
-
-
-def stands(pid: int) -> bool:
-    """Whether a child process has stopped itself."""
-    return os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 async def is_said(shop: Shop, count: int) -> bool:

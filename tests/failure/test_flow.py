@@ -92,7 +92,7 @@ async def test_entries_that_wait_for_another_attempt_let_go_of_their_bodies_and_
     worker = await started(shop, shop.worker(sold_by(elsewhere), pace=pace, limits=limits))
     names = [f"s{number:03}" for number in range(300)]
     await put(shop, *(sale(shop, name) for name in names))
-    await until(lambda: worker.statistics()["retried"] >= 2 * len(names))
+    await until(lambda: worker.statistics()["retried"] >= 2 * len(names), within=120.0)
 
     assert worker.statistics()["in_hand"] == len(names)
     assert worker.statistics()["bytes_in_hand"] < len(names) * AROUND < pace.hand

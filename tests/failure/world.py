@@ -76,16 +76,15 @@ class Child:
 
     @property
     def ended(self) -> bool:
-        return self.born.code is not None
+        return self.born.returncode is not None
 
     @property
     def stopped(self) -> bool:
         """Whether it is stopped by a signal, as the kernel sees it."""
-        status = Path(f"/proc/{self.born.pid}/stat").read_text()
-        return status.rpartition(")")[2].split()[0] == "T"
+        return self.born.stopped
 
     def signal(self, number: signal.Signals) -> None:
-        self.born.signal(number)
+        self.born.send_signal(number)
 
     async def end(self) -> None:
         """Kill it."""
@@ -241,7 +240,7 @@ class World:
         name = f"{role}-{len(self._children)}"
         log = self.logs / f"{name}.log"
         log.touch()
-        found = Child(Born(begin, role, name, log, {**self.environment, **environment}), name, log)
+        found = Child(Born(begin, role, name, {**self.environment, **environment}, log), name, log)
         self._children.append(found)
         return found
 
