@@ -54,8 +54,13 @@ def places(project: Project, settings: Settings) -> list[Place]:
 async def migrate_all(where: Iterable[Place]) -> dict[str, list[str]]:
     """Apply what is missing, all databases at once; the names applied now. Raises as `migrate` does."""
     wanted = list(where)
-    done = await asyncio.gather(*map(_migrate, wanted))
-    return {place.name: names for place, names in zip(wanted, done, strict=True)}
+    ended = await asyncio.gather(*map(_migrate, wanted), return_exceptions=True)  # no error cuts another off
+    applied: dict[str, list[str]] = {}
+    for place, one in zip(wanted, ended, strict=True):
+        if isinstance(one, BaseException):
+            raise one
+        applied[place.name] = one
+    return applied
 
 
 async def _migrate(place: Place) -> list[str]:

@@ -23,7 +23,7 @@ from headwater.cli.project import find
 from headwater.cli.readings import backlog
 from headwater.cli.system import System
 from headwater.embedded import Servers
-from headwater.errors import HeadwaterError
+from headwater.errors import DeclarationError, HeadwaterError
 from headwater.replay import Comparer, Job
 
 QUIET_WITHIN = 60.0
@@ -81,6 +81,10 @@ def command(invocation: Invocation, /, keep: bool, **scale: Any) -> None:
 async def _play(invocation: Invocation, scale: Scale, stop: asyncio.Event, *, keep: bool) -> bool:
     settings = invocation.settings
     project = find(invocation.project_dir)
+    if project.story is None:
+        raise DeclarationError(
+            "this project has no story to play", hint="backfill.Story: docs/own-project.md"
+        )
     begun = time.monotonic()
     async with (
         Servers.start(mode=settings.embedded) as servers,

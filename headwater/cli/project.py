@@ -26,7 +26,15 @@ from headwater.topology import Catalogue
 if TYPE_CHECKING:
     from aiohttp import web
 
-FOLDERS = ("schemas", "streams", "producers", "consumers", "backfill")
+NAMES: Mapping[str, tuple[str, ...]] = {
+    "schemas": ("registry", "read_foreign", "respell"),
+    "streams": ("catalogue",),
+    "producers": ("attached", "enablement", "wrapper_schema"),
+    "consumers": ("applications", "migrations"),
+    "backfill": ("Story", "backfills", "http"),
+}
+"""What each folder has to name: see `docs/own-project.md`."""
+FOLDERS = tuple(NAMES)
 
 
 class Project(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,7 +44,7 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     registry: Registry
     codec: Codec
     catalogue: Catalogue
-    respell: Respell
+    respell: Respell | None
     enablement: str
     attached: tuple[Attached, ...]
     wrapper_schema: str
@@ -87,6 +95,11 @@ def find(directory: Path, *, prefix: str = "") -> Project:
     if str(directory) not in sys.path:
         sys.path.insert(0, str(directory))
     modules = {name: _load(directory, name) for name in FOLDERS}
+    if lacking := unnamed(modules):
+        raise DeclarationError(
+            f"the project here ({directory}) does not name {', '.join(lacking)}",
+            hint="each folder's __init__.py names what it declares: docs/own-project.md",
+        )
     schemas, streams, producers, consumers, backfill = (modules[name] for name in FOLDERS)
     project = Project(
         root=directory,
@@ -105,6 +118,16 @@ def find(directory: Path, *, prefix: str = "") -> Project:
     )
     check(project)
     return project
+
+
+def unnamed(modules: Mapping[str, object]) -> list[str]:
+    """What the folders have to name and do not, as `folder.name`."""
+    return [
+        f"{folder}.{name}"
+        for folder, names in NAMES.items()
+        for name in names
+        if not hasattr(modules[folder], name)
+    ]
 
 
 def _load(directory: Path, name: str) -> ModuleType:

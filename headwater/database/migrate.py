@@ -51,7 +51,9 @@ def read(role: str, folder: Path) -> list[Migration]:
         text = file.read_text(encoding="utf-8")
         _, marker, rest = text.partition("-- migrate:up")
         if not marker:
-            raise DeclarationError(f"{file.name} has no '-- migrate:up' line")
+            raise DeclarationError(
+                f"{file.name} has no '-- migrate:up' line", hint="put that line before the first statement"
+            )
         up = rest.partition("-- migrate:down")[0]
         checksum = hashlib.sha256(up.encode()).hexdigest()
         found.append(Migration(role, int(file.name.partition("_")[0]), file.stem, up, checksum))

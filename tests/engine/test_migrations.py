@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from headwater.cli.databases import Place, migrate_all
 from headwater.database import connect
 from headwater.database.migrate import APP, SOURCE, migrate, status
 from headwater.errors import DeclarationError, HeadwaterError
@@ -99,6 +100,20 @@ async def test_a_file_without_its_first_line_is_refused(empty: str, folder: Path
 
     with pytest.raises(DeclarationError, match="migrate:up"):
         await migrate(empty, [("shop", folder)])
+
+
+async def test_one_database_s_error_does_not_cut_off_the_others(
+    empty: str, servers: RunningServers, folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    bare = tmp_path_factory.mktemp("bare")
+    (bare / "0001_bare.sql").write_text("SELECT 1", encoding="utf-8")
+    async with servers.fresh_database() as other:
+        wanted = [Place("books", other, (("books", bare),)), Place("shop", empty, (("shop", folder),))]
+
+        with pytest.raises(HeadwaterError, match=r"database 'books': 0001_bare.sql has no"):
+            await migrate_all(wanted)
+
+    assert await value(empty, "SELECT to_regclass('second') IS NOT NULL")
 
 
 async def test_source_and_application_may_share_a_database_and_both_can_be_taken_back(empty: str) -> None:
