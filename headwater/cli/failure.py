@@ -11,7 +11,7 @@ _LIKELY: tuple[tuple[type[BaseException], str, str], ...] = (
     (ServerUnavailable, "the server is down or starting, or its address is wrong", "headwater doctor"),
     (
         DeclarationError,
-        "the project's declarations contradict each other",
+        "a name is wrong, or the project's declarations lack something or contradict each other",
         "correct the declaration named above",
     ),
     (HeadwaterError, "the state of the system does not allow it", "headwater doctor"),
