@@ -57,7 +57,7 @@ async def _with_tombstones(tx: Tx, said: list[Said]) -> list[Said]:
     missing = [n for n, one in enumerate(said) if one.version is None and one.event.op == "d"]
     if not missing:
         return said
-    wanted = [(said[n].event.subject.name, said[n].tenant, said[n].event.key) for n in missing]
+    wanted = [(said[n].event.subject.name, said[n].text_of_tenant, said[n].event.key) for n in missing]
     for row in await tx.fetch(load(__file__, "tombstone_versions"), *zip(*wanted, strict=True)):
         place = missing[row["place"] - 1]
         said[place] = msgspec.structs.replace(said[place], version=row["version"])

@@ -213,3 +213,23 @@ async def test_a_commit_wakes_the_relay_long_before_it_would_look_by_itself(shop
         await until(lambda: published(2), every=0.002)
     finally:
         await connection.close()
+
+
+async def test_a_tenant_may_be_a_uuid_as_the_row_gives_it_and_what_else_is_no_text_is_named(
+    shop: Shop,
+) -> None:
+    async with shop.source.transaction() as tx:
+        row = await tx.fetchrow("SELECT $1::uuid AS tenant_id", shop.tenant)
+        assert row is not None
+        sold = GoodSold(sale_id="s", good_id="g", amount=1)
+        await shop.producer.publish(tx, sold, tenant=row["tenant_id"], operation_id="once")
+        with pytest.raises(EventError, match="a tenant is text or a UUID, not a int") as number:
+            await shop.producer.publish(tx, sold, tenant=7)  # type: ignore[arg-type]
+        wrong: Any = GoodSold(sale_id=uuid.uuid4(), good_id="g", amount=1)  # type: ignore[arg-type]
+        with pytest.raises(EventError, match="is a UUID, not text") as key:
+            await shop.producer.publish(tx, wrong, tenant=shop.tenant)
+
+    assert (number.value.reason, key.value.reason) == ("malformed", "malformed")
+    (event,) = await said(shop)
+    assert event["tenant"] == shop.tenant
+    assert event["event_id"] == event_id(GoodSold.type, shop.tenant, "s", "once")
