@@ -6,6 +6,8 @@ import os
 import time
 from collections.abc import Sequence
 
+import asyncpg
+
 from headwater.bench import limits, usage
 from headwater.bench.backfilling import WINDOW, fill, history
 from headwater.bench.figures import Figure, figure
@@ -27,6 +29,7 @@ SELECT 'shelf', $1, 'goods', to_char(n, 'FM00000000') || '-0000-4000-9000-000000
 """
 DIFFERENT = 100
 """Rows that differ where some do."""
+FIRST = f"SELECT ctid FROM goods LIMIT {DIFFERENT}"
 
 
 async def _mirror(world: World, rows: int) -> None:
@@ -35,9 +38,15 @@ async def _mirror(world: World, rows: int) -> None:
     async with world.sink.transaction() as tx:
         await tx.execute(MIRROR, world.tenant, rows, timeout=600)
         await tx.execute(LEDGER, world.tenant, rows, timeout=600)
-    for table in ("goods", "headwater.ledger"):
-        await world.sink.execute(f"VACUUM ANALYZE {table}")
-    await world.source.execute("VACUUM ANALYZE goods")
+    await _patiently(world.sink.url, "VACUUM ANALYZE goods")
+    await _patiently(world.sink.url, "VACUUM ANALYZE headwater.ledger")
+    await _patiently(world.source.url, "VACUUM ANALYZE goods")
+
+
+async def _patiently(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    await connection.execute(statement)
+    await connection.close()
 
 
 async def _timed(world: World, wish: Wish, *, differing: int = 0) -> tuple[float, Outcome]:
@@ -68,9 +77,7 @@ async def reconcile(world: World, sizes: Sizes) -> list[Figure]:
     sampled = [await _timed(world, Wish(level=2, sample=rows // 20)) for _ in range(sizes.rounds)]
     paged = await limits.keyset(world)
     full = [(await _timed(world, Wish(level=2)))[0]]
-    await world.sink.execute(
-        f"DELETE FROM goods WHERE ctid IN (SELECT ctid FROM goods ORDER BY good_id LIMIT {DIFFERENT})"
-    )
+    await _patiently(world.sink.url, f"DELETE FROM goods WHERE ctid = ANY (ARRAY({FIRST}))")
     found = [(await _timed(world, Wish(patience=1.0), differing=DIFFERENT))[0]]
     counting = {"count(*) of both sides": counted}
     reading = {"pages of 1,000 by key, read and dropped": [paged]}

@@ -62,9 +62,7 @@ class Content:
         return sorted(found)
 
     async def _named(self, keys: Sequence[str]) -> list[Row]:
-        sides = self._sides
-        about = (sides.tenant, sides.mirrored.app, list(keys))
-        return await sides.source.fetch(sides.backfill.named, *about)
+        return await self._sides.rows(keys)
 
     async def _pages(self) -> AsyncIterator[list[Row]]:
         backfill, sides = self._sides.backfill, self._sides

@@ -98,6 +98,10 @@ class Sides:
         query = f"SELECT v.key, v.version FROM (\n{self.backfill.named}\n) AS v"
         return {row["key"]: row["version"] for row in await self._fetch(self.source, query, list(keys))}
 
+    async def rows(self, keys: Sequence[str]) -> list[Row]:
+        """Rows of the source by key, as the backfill reads them."""
+        return await self._fetch(self.source, self.backfill.named, list(keys))
+
     async def held(self, keys: Sequence[str]) -> dict[str, Held]:
         """What the application has of these keys now."""
         query = held(self.mirrored, self.types, single=True)
