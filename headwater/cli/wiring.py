@@ -17,6 +17,7 @@ from headwater.config import Settings
 from headwater.database import Database
 from headwater.delivery import Limits, Pace, Worker
 from headwater.delivery.names import Lease
+from headwater.delivery.outcome import handler_limit
 from headwater.errors import SettingsError
 from headwater.publish import DirectProducer, Enablement, Outgoing, Producer, Relay, Repairer, Republisher
 from headwater.replay import History, Hours, Runner, Ways, Window
@@ -138,7 +139,8 @@ class Wiring:
             heartbeat=paced.heartbeat,
             drain=kept.drain_timeout,
         )
-        limits = Limits(kept.max_attempts, kept.backoff_initial, kept.backoff_max)
+        longest = handler_limit(self.settings.database.idle_in_transaction)
+        limits = Limits(kept.max_attempts, kept.backoff_initial, kept.backoff_max, longest)
         worker = Worker(
             consumer,
             self._connect("headwater-worker"),  # its own: a blocking read holds one for as long as it blocks

@@ -39,8 +39,12 @@ async def _each(calls: Iterable[Awaitable[Any]], tx: Tx, limits: Limits) -> list
     try:
         # Else one would hold its batch for ever. One limit that moves on costs less than one for each.
         async with asyncio.timeout(limits.handler) as limit:
+            asked = loop.time()
             for call in calls:
-                limit.reschedule(loop.time() + limits.handler)
+                if (began := loop.time()) - asked > limits.handler / 8:
+                    await tx.execute("SELECT 1")  # handlers may ask nothing, and Postgres ends who idles
+                    asked = began
+                limit.reschedule(began + limits.handler)
                 answers.append(await call)
                 if not tx.is_in_transaction():  # its mark went with it, or stands without its effect
                     raise HandlerFailed("the handler ended the transaction that it was given")

@@ -60,6 +60,19 @@ FURTHEST = 86_400.0
 """Seconds ahead a handler can ask for its retry at most."""
 
 
+HANDLER = 20.0
+"""Seconds that a handler may take."""
+
+
+def handler_limit(idle_in_transaction: float) -> float:
+    """Seconds for a handler where Postgres ends a transaction that idles for so many; 0: it never does.
+
+    Always less: a handler that loses its session looks like a database that went away, which is
+    waited out and never counted, so its batch would be tried for ever.
+    """
+    return min(HANDLER, 0.8 * idle_in_transaction) if idle_in_transaction else HANDLER
+
+
 class Limits(msgspec.Struct, frozen=True):
     """How often and how soon an entry is tried again."""
 
@@ -67,7 +80,7 @@ class Limits(msgspec.Struct, frozen=True):
     first: float = 0.5
     """Seconds before the second attempt; doubled each time."""
     longest: float = 60.0
-    handler: float = 20.0
+    handler: float = HANDLER
     """Seconds after which a handler that has not returned counts as failed."""
     crashes: int = 3
     """How many workers may end while they have an entry alone, before it is parked untried."""

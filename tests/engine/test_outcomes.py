@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 
 from headwater.clock import monotonic
-from headwater.database import Tx
+from headwater.config import DatabaseSettings
+from headwater.database import Database, Tx
 from headwater.delivery import Consumer, Context, Limits
 from headwater.errors import Reject, Retry
+from headwater.patience import pause
 from headwater.testing import until
 from headwater.testing.controls import GoodSold
 from tests.engine.conftest import Shop
@@ -211,3 +213,25 @@ async def test_a_handler_that_never_returns_costs_only_its_own_entry(shop: Shop)
 
     assert await shop.sales() == ["fine1", "fine2"]
     assert await letters(shop) == {"hung1": "exhausted", "hung2": "exhausted"}
+
+
+async def test_handlers_that_ask_the_database_nothing_for_long_keep_their_transaction(shop: Shop) -> None:
+    names = [f"s{number}" for number in range(8)]
+
+    async def slow(event: GoodSold, tx: Tx, context: Context) -> None:
+        await pause(asyncio.Event(), 0.3)  # somebody else's HTTP interface
+        if event.sale_id == names[-1]:
+            for name in names:
+                await tx.execute("INSERT INTO sales VALUES ($1, $2, 'g', 1)", name, context.tenant)
+
+    sink = await Database.open(shop.sink.url, limits=DatabaseSettings(idle_in_transaction=1.2))
+    try:
+        await put(shop, *(sale(shop, name) for name in names))
+        limits = Limits(attempts=3, first=0.05, longest=0.2, handler=1.0)
+        worker = shop.start(shop.worker(sold_by(slow), sink=sink, limits=limits))
+        await until(lambda: settled(shop))
+        assert await shop.sales() == names
+        assert worker.last_error == ""
+        await shop.stop(worker)
+    finally:
+        await sink.close()

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headwater.delivery.outcome import (
+    HANDLER,
     LOCKED,
     Fault,
     Limits,
@@ -19,6 +20,7 @@ from headwater.delivery.outcome import (
     classify,
     decide,
     describe,
+    handler_limit,
     quarantine,
     race_pause,
 )
@@ -178,3 +180,14 @@ def test_an_entry_that_was_the_end_of_so_many_workers_is_parked_untried(crashes:
     assert (park is not None) == (crashes >= allowed)
     if park is not None:
         assert (park.reason, park.failures) == ("crashed", crashes)
+
+
+@given(st.floats(min_value=0.001, max_value=86_400.0))
+def test_a_handler_ends_before_postgres_ends_its_session(idle: float) -> None:
+    longest = handler_limit(idle)
+    assert 0 < longest <= HANDLER
+    assert longest * 1.125 < idle  # a batch asks something after an eighth of that at the latest
+
+
+def test_a_handler_has_its_whole_time_where_a_transaction_may_idle_for_ever() -> None:
+    assert handler_limit(0) == HANDLER
