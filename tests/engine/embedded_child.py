@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Literal, cast
@@ -31,9 +32,13 @@ async def main(mode: Literal["auto", "bundled"], directory: Path | None) -> None
             "program": os.readlink(f"/proc/{servers.postgres.pid}/exe"),
             "data": await _data_directory(servers),
         }
+        loop = asyncio.get_running_loop()
+        # Any handler gives the loop a descriptor that signals wake it by: without one, a Ctrl-C that comes
+        # just before it falls asleep waits until something else happens (CPython's asyncio.run has none).
+        loop.add_signal_handler(signal.SIGUSR1, lambda: None)
         print(json.dumps(report), flush=True)
         try:
-            await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
+            await loop.run_in_executor(None, sys.stdin.readline)
         except asyncio.CancelledError:
             print(json.dumps({"answering_after_ctrl_c": await _answering(servers)}), flush=True)
             raise
