@@ -11,6 +11,8 @@ from headwater.testing import RunningServers, running_servers
 from tests import machine
 
 machine.prepare()
+FAILED = pytest.StashKey[bool]()
+"""Whether a test failed."""
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -21,9 +23,10 @@ async def servers() -> AsyncIterator[RunningServers]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """What a test logged of hostile input travels to the process that reports, as text that can."""
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fixtures hear of a failure; hostile input that was logged travels to the process that reports."""
     report = yield
+    item.stash[FAILED] = item.stash.get(FAILED, False) or report.failed
     report.sections = [
         (name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections
     ]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import asyncpg
+import pytest
 import pytest_asyncio
 
 from headwater.broker import Broker
@@ -19,7 +21,10 @@ from headwater.delivery import Consumer, Limits, Pace, Worker
 from headwater.publish import Outgoing, Producer, Relay
 from headwater.replay import History, Runner, Ways
 from headwater.testing import RunningServers, controls
+from tests.conftest import FAILED
+from tests.engine import as_left
 
+log = logging.getLogger(__name__)
 QUICK = Pace(block=0.2, min_idle=0.6, heartbeat=0.2, look=0.2, drain=5.0)
 LIMITS = Limits(attempts=3, first=0.05, longest=0.2)
 
@@ -207,10 +212,14 @@ class Shop:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def shop(servers: RunningServers, templates: tuple[Stock, Stock]) -> AsyncIterator[Shop]:
+async def shop(
+    servers: RunningServers, templates: tuple[Stock, Stock], request: pytest.FixtureRequest
+) -> AsyncIterator[Shop]:
     """Empty databases, a key prefix of its own, and nothing running yet."""
     async with opened(templates, servers.redis_url) as world:
         yield world
+        if request.node.stash.get(FAILED, False):
+            log.error("%s", await as_left.told(world))
 
 
 @contextlib.asynccontextmanager

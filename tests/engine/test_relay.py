@@ -196,13 +196,13 @@ async def test_of_a_row_that_is_too_large_only_its_beginning_is_read(shop: Shop)
 async def test_a_statement_that_somebody_ends_does_not_end_the_relay(shop: Shop) -> None:
     relay = shop.start(shop.relay())
     await until(lambda: relay.leading)
-    async with connected(shop) as admin, admin.transaction():
+    async with connected(shop) as looking, connected(shop) as admin, admin.transaction():
         await admin.execute("LOCK TABLE headwater.outbox IN ACCESS EXCLUSIVE MODE")
         cancel = (
             "SELECT pg_cancel_backend(pid) FROM pg_stat_activity "
             "WHERE datname = current_database() AND wait_event_type = 'Lock' AND query ~ 'outbox'"
         )
-        await until(lambda: admin.fetchval(cancel))
+        await until(lambda: looking.fetchval(cancel))  # a transaction goes on seeing what it saw first
         await until(lambda: "ended a statement" in relay.last_error)
     await shop.sell("s1")
 
