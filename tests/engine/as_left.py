@@ -9,26 +9,29 @@ if TYPE_CHECKING:
     from tests.engine.conftest import Shop
 
 WAITING = """
-SELECT format('outbox: %s rows, %s published, %s held, %s with an error; waiting: %s',
+SELECT format('outbox: %s rows, %s published, %s held, %s with an error, to %s under epoch %s; waiting: %s',
               count(*), count(published_at), count(held), count(error),
+              array_agg(DISTINCT split_part(entries, '@', 1)), (SELECT max(epoch) FROM headwater.relay),
               (array_agg(format('%s %s v%s %s', id, key, version, op) ORDER BY id)
                   FILTER (WHERE published_at IS NULL))[:10])
   FROM headwater.outbox
 """
-SOURCE = "SELECT good_id::text AS key, headwater_version AS version, name::text FROM goods"
+SOURCE = "SELECT good_id::text AS key, headwater_version AS version, name, price::text FROM goods"
 SINK = """
-SELECT key, version, deleted, name::text
+SELECT key, version, name, price::text, deleted
   FROM headwater.ledger FULL JOIN goods ON good_id::text = key WHERE subject = 'goods' OR subject IS NULL
 """
 SESSIONS = """
 SELECT format('session %s of %s: %s %s for %s s: %s', pid, datname, state, wait_event, round(extract(epoch
               FROM clock_timestamp() - xact_start)), left(query, 80))
-  FROM pg_stat_activity WHERE xact_start < clock_timestamp() - interval '1 s' AND pid <> pg_backend_pid()
+  FROM pg_stat_activity
+ WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'
+   AND (xact_start < clock_timestamp() - interval '1 s' OR datname = current_database())
 """
 
 
 async def told(shop: Shop) -> str:
-    """Outbox, streams, groups, rows that differ, long transactions, and where each task stands."""
+    """Outbox, streams, groups, rows that differ, sessions there, and where each task stands."""
     lines = [str(await shop.source.fetchval(WAITING)), *await _streams(shop), *await _differing(shop)]
     lines += [row[0] for row in await shop.source.fetch(SESSIONS)]
     return "\n".join([*lines, *map(_standing, shop.running)])
@@ -49,7 +52,7 @@ async def _differing(shop: Shop) -> list[str]:
     return [
         f"{key}: source {_plain(there.get(key))} application {_plain(here.get(key))}"
         for key in sorted(there.keys() | here.keys())
-        if _name(there, key) != _name(here, key)
+        if _held(there, key) != _held(here, key)
     ][:10]
 
 
@@ -57,8 +60,9 @@ def _plain(row: Any) -> list[Any] | None:
     return None if row is None else list(row.values())[1:]
 
 
-def _name(rows: dict[str, Any], key: str) -> Any:
-    return rows[key]["name"] if key in rows else None
+def _held(rows: dict[str, Any], key: str) -> list[Any] | None:
+    found = _plain(rows.get(key))
+    return found and found[:3]
 
 
 def _standing(pair: Any) -> str:
