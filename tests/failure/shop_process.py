@@ -65,7 +65,7 @@ def in_order() -> Consumer:
         written = await tx.fetchval("SELECT count(*) FROM sales WHERE good_id = $1", event.sale_id)
         turn = "" if written == event.amount else "wrong-"
         name = f"{turn}{event.sale_id}-{event.amount}"
-        await tx.execute("SELECT pg_sleep(0.004)")
+        await tx.execute("SELECT pg_sleep(0.01)")
         if event.amount % 10 == 3 and not await tx.fetchval(PARKED, context.event_id):
             raise RuntimeError("not before it was parked once")
         await tx.execute(

@@ -10,7 +10,7 @@ from tests.engine.entries import put
 from tests.engine.test_ordered import told
 from tests.failure.children import Children
 
-KEYS, LENGTH = "abcd", 30
+KEYS, LENGTH = "abcd", 60
 
 
 async def done(shop: Shop) -> int:
