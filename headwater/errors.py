@@ -60,6 +60,10 @@ class DatabaseUnavailable(ServerUnavailable):
     """Postgres did not answer, is starting up or shutting down, or has no connection left."""
 
 
+class SessionLost(DatabaseUnavailable):
+    """Postgres ended a session in the middle of its work; the server itself may be well."""
+
+
 class BrokerRefused(HeadwaterError):
     """Redis answered a command with an error that repeating it will not cure."""
 

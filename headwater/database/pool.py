@@ -12,7 +12,7 @@ import asyncpg
 
 from headwater import telemetry
 from headwater.config import DatabaseSettings
-from headwater.errors import DatabaseUnavailable
+from headwater.errors import DatabaseUnavailable, SessionLost
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -36,6 +36,7 @@ _GONE = (
     OSError,
     TimeoutError,
 )
+_FAREWELLS = (asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError, asyncpg.CrashShutdownError)
 _NO_CONNECTION = (*_GONE, asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
 
 
@@ -52,6 +53,14 @@ def is_unavailable(error: BaseException) -> bool:
     if isinstance(error, asyncpg.InternalClientError):
         return True
     return isinstance(error, _GONE)
+
+
+def is_over(connection: Connection, error: BaseException | None = None) -> bool:
+    """Whether a connection has ended; `error`: what it raised last, which may come before its end is seen."""
+    try:
+        return isinstance(error, _FAREWELLS) or connection.is_closed()
+    except asyncpg.InterfaceError:  # it was given back, or cut off with its pool
+        return True
 
 
 async def connect(
@@ -124,7 +133,8 @@ class Database:
             raise DatabaseUnavailable(f"Postgres takes no writes ({error})") from error
         except Exception as error:
             if is_unavailable(error):
-                raise DatabaseUnavailable(f"Postgres went away ({type(error).__name__}: {error})") from error
+                kind = SessionLost if is_over(connection, error) else DatabaseUnavailable
+                raise kind(f"Postgres went away ({type(error).__name__}: {error})") from error
             raise
         finally:
             await asyncio.shield(self._give_back(connection))

@@ -28,7 +28,7 @@ from headwater.delivery.outcome import (
     race_pause,
 )
 from headwater.delivery.work import Work
-from headwater.errors import DatabaseUnavailable, HeadwaterError
+from headwater.errors import DatabaseUnavailable, HeadwaterError, SessionLost
 
 RACES = 5
 """How often a batch that lost a race is applied again before it is halved."""
@@ -143,7 +143,8 @@ class Halving:
             except Exception as error:  # the edge of a delivery: every failure becomes an outcome
                 fault = classify(error)
                 if fault is Fault.UNAVAILABLE:
-                    raise DatabaseUnavailable(describe(error)) from error
+                    kind = SessionLost if isinstance(error, SessionLost) else DatabaseUnavailable
+                    raise kind(describe(error)) from error
                 if fault is Fault.DEPLOY:
                     raise TablesUnfit(describe(error), hint="run: headwater doctor") from error
                 if fault is Fault.LOCKED:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Iterable, Sequence
 from typing import Any
 
-from headwater.database import Tx, is_unavailable
+from headwater.database import Tx, is_over, is_unavailable
 from headwater.delivery.consumer import Context, Function
 from headwater.delivery.halving import TakenOut
 from headwater.delivery.outcome import Done, Limits, describe
@@ -55,7 +55,7 @@ async def _each(calls: Iterable[Awaitable[Any]], tx: Tx, limits: Limits) -> list
         # What the handler waited for was cancelled by somebody else: nobody asked us to end.
         raise HandlerFailed("what the handler waited for was cancelled") from error
     except Exception as error:
-        if is_unavailable(error) and not tx.is_closed():
+        if is_unavailable(error) and not is_over(tx):
             # Not our database: what the handler asked did not answer. That counts as its failure.
             raise HandlerFailed(describe(error)) from error
         raise

@@ -91,6 +91,7 @@ _AGAIN = (
     asyncpg.DeadlockDetectedError,
     asyncpg.exceptions.InvalidCachedStatementError,
 )
+_ROW_CHECK = "ExecWithCheckOptions"
 _KINDS: tuple[tuple[tuple[type[Exception], ...], Fault], ...] = (
     ((Reject, EventError), Fault.PERMANENT),
     ((Retry,), Fault.UNKNOWN),
@@ -107,8 +108,14 @@ def classify(error: BaseException) -> Fault:
     if isinstance(error, DatabaseUnavailable) or is_unavailable(error):
         return Fault.UNAVAILABLE
     if isinstance(error, asyncpg.PostgresError):
-        return _by_state(error.sqlstate or "")
+        return Fault.PERMANENT if _keeps_out_a_row(error) else _by_state(error.sqlstate or "")
     return Fault.PERMANENT if is_unfit(error) else Fault.UNKNOWN
+
+
+def _keeps_out_a_row(error: asyncpg.PostgresError) -> bool:
+    # A policy of row-level security has the SQLSTATE of missing rights, but is about this one row. The
+    # function that raised it tells them apart, whatever the language of the message.
+    return error.sqlstate == "42501" and getattr(error, "server_source_function", "") == _ROW_CHECK
 
 
 def _by_state(state: str) -> Fault:

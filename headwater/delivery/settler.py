@@ -18,7 +18,7 @@ import msgspec
 from headwater import clock, failpoints, telemetry
 from headwater.broker import Broker, EntryId
 from headwater.database import Database, load
-from headwater.delivery import gaps, letters, order
+from headwater.delivery import blaming, gaps, letters, order
 from headwater.delivery.applier import Applier
 from headwater.delivery.consumer import Consumer
 from headwater.delivery.gaps import Gap
@@ -37,7 +37,7 @@ from headwater.delivery.outcome import (
     quarantine,
 )
 from headwater.delivery.work import Delivery, Sorted, Work, sort_out
-from headwater.errors import BrokerRefused, BrokerUnavailable, DatabaseUnavailable
+from headwater.errors import BrokerRefused, BrokerUnavailable, DatabaseUnavailable, SessionLost
 from headwater.event import Codec
 from headwater.telemetry import Metrics
 
@@ -68,7 +68,7 @@ class Settler:
         self._metrics: Metrics | None = None
         self._database = database
         self._broker = broker
-        self._codec = codec
+        self.codec = codec
         self._group = group
         self._hand = hand
         self._gaps: list[Gap] = []
@@ -76,6 +76,8 @@ class Settler:
         self._begun: dict[tuple[str, str, str], int] = {}
         self._doubted: list[tuple[float, str, list[str]]] = []
         self.counts = Counts()
+        self.refused = ""
+        """Why Redis takes no acknowledgements, in its words; empty while it does."""
         self.hurried = asyncio.Event()
         """Set when `next_letter` is sooner than it was."""
         self.next_letter = math.inf
@@ -92,11 +94,19 @@ class Settler:
         Fenced: it is not ours any more.
         """
         began = clock.monotonic()
-        found = sort_out(deliveries, applier.consumer, self._codec)
+        found = sort_out(deliveries, applier.consumer, self.codec)
         failpoints.reached("worker.decoded")
         consumer = applier.consumer
         blocked = await self._blocked(consumer, found.work)
         outcomes = await applier.settle(found.work, self._hand.failures, blocked=blocked)
+        self._measure(found, outcomes, clock.monotonic() - began)
+        return await self.conclude(applier, deliveries, found, outcomes)
+
+    async def conclude(
+        self, applier: Applier, deliveries: Sequence[Delivery], found: Sorted, outcomes: Sequence[Outcome]
+    ) -> bool:
+        """Write down what became of a batch, then acknowledge it. As `settle`."""
+        consumer = applier.consumer
         delayed = order.delayed(consumer, found.work, outcomes)
         with own_statements():
             await self._store(applier, order.stored(consumer, found, outcomes))
@@ -104,7 +114,6 @@ class Settler:
             await self._forgive(consumer.app, found.work, outcomes)
         self.counts.skipped += len(found.skipped)
         late = {(delivery.stream, delivery.entry) for delivery, _ in delayed}
-        self._measure(found, outcomes, clock.monotonic() - began)
         return await self._acknowledge([one for one in deliveries if (one.stream, one.entry) not in late])
 
     def _measure(self, found: Sorted, outcomes: Sequence[Outcome], seconds: float) -> None:
@@ -189,9 +198,11 @@ class Settler:
                 self._doubted.append((clock.monotonic() + DOUBT, stream, ids[stream]))
         except (BrokerUnavailable, BrokerRefused) as error:
             log.warning("delivery.not_acknowledged", entries=len(deliveries), error=str(error))
+            self.refused = str(error) if isinstance(error, BrokerRefused) else ""
             return False
         finally:
             self._hand.drop(deliveries)
+        self.refused = ""
         failpoints.reached("worker.acknowledged")
         self.counts.acknowledged += len(deliveries)
         return True
@@ -251,13 +262,18 @@ class Settler:
         park = quarantine(taken.crashes, applier.limits)
         if park is not None:
             return park
-        found = sort_out([taken.delivery], applier.consumer, self._codec)
+        found = sort_out([taken.delivery], applier.consumer, self.codec)
         if found.unreadable:
             return order.unreadable(found.unreadable[0][1])
         if not found.work:
             return Ack()
         before = {(taken.delivery.stream, taken.delivery.entry): taken.failures}
-        return (await applier.settle(found.work, before, fence=taken.check))[0]
+        try:
+            return (await applier.settle(found.work, before, fence=taken.check))[0]
+        except SessionLost:
+            if not await blaming.answers(self._database):
+                raise
+            return blaming.judge(taken.failures, applier.limits)
 
     async def recall(self, app: str, deliveries: Sequence[Delivery]) -> list[Delivery]:
         """Of entries that come again, those that may run now; the others wait for their time."""
@@ -317,7 +333,7 @@ class Settler:
         in the end. False as for `settle`.
         """
         app = applier.consumer.app
-        found = sort_out([delivery], applier.consumer, self._codec)
+        found = sort_out([delivery], applier.consumer, self.codec)
         if not found.work:
             return await self.settle(applier, [delivery])
         self._hand.failures.setdefault((delivery.stream, delivery.entry), 0)

@@ -9,13 +9,14 @@ from headwater import telemetry
 from headwater.broker import Broker
 from headwater.delivery.appetite import FIRST_SIZE, portion
 from headwater.delivery.applier import Applier
+from headwater.delivery.blaming import answers, blame, patience
 from headwater.delivery.halving import TablesUnfit
 from headwater.delivery.hand import Hand
 from headwater.delivery.pace import Pace
 from headwater.delivery.pulse import POSTGRES, Vitals
 from headwater.delivery.settler import Settler
 from headwater.delivery.work import Delivery
-from headwater.errors import BrokerRefused, BrokerUnavailable, DatabaseUnavailable
+from headwater.errors import BrokerRefused, BrokerUnavailable, DatabaseUnavailable, SessionLost
 from headwater.patience import backoff, pause
 from headwater.telemetry import Metrics
 
@@ -67,7 +68,7 @@ class Shift:
     def ready(self) -> bool:
         """Whether entries of every stream are being taken: both servers answered at the last try."""
         there = self.broker_ok and self.database_ok and not self.unfit and not self.vitals.trouble
-        return there and not self.stopping.is_set()
+        return there and not self.settler.refused and not self.stopping.is_set()
 
     @property
     def fit(self) -> list[str]:
@@ -89,9 +90,14 @@ class Shift:
         self.report(error, seconds)
         await pause(self.stopping, seconds)
 
-    async def settle(self, applier: Applier, deliveries: list[Delivery], *, alone: bool = False) -> None:
-        """Settle a batch, through any outage; a stop ends the waiting, and leaves it in hand."""
-        tries = 0
+    async def settle(
+        self, applier: Applier, deliveries: list[Delivery], *, alone: bool = False, doubted: bool = False
+    ) -> None:
+        """Settle a batch, through any outage; a stop ends the waiting, and leaves it in hand.
+
+        `doubted`: one of them may be what ends its session each time.
+        """
+        tries = lost = 0
         while True:
             try:
                 if alone:
@@ -111,5 +117,33 @@ class Shift:
                 await self.back_off(error, tries)
                 if self.stopping.is_set():
                     return
+                there = isinstance(error, SessionLost) and await answers(applier.database)
+                lost = lost + 1 if there else 0
+                if lost >= patience(self._failures(deliveries), doubted=doubted):
+                    await self._find_out(applier, deliveries)
+                    return
             else:
                 return
+
+    async def _find_out(self, applier: Applier, deliveries: list[Delivery]) -> None:
+        """Which of them ends its session: in halves; what does it alone has failed."""
+        if len(deliveries) == 1:
+            log.warning("worker.session_ended", app=self.post.app, entry=deliveries[0].entry)
+            await self._blame(applier, deliveries[0])
+            return
+        middle = len(deliveries) // 2
+        await self.settle(applier, deliveries[:middle], doubted=True)
+        await self.settle(applier, deliveries[middle:], doubted=True)
+
+    async def _blame(self, applier: Applier, delivery: Delivery) -> None:
+        (failures,) = self._failures([delivery])
+        try:
+            if not await blame(self.settler, applier, delivery, failures):
+                self.look_back = True
+            self.database_ok = True
+        except (DatabaseUnavailable, TablesUnfit) as error:  # not written down: tried once more
+            await self.back_off(error, 1)
+            await self.settle(applier, [delivery], doubted=True)
+
+    def _failures(self, deliveries: list[Delivery]) -> list[int]:
+        return [self.hand.failures.get((one.stream, one.entry), 0) for one in deliveries]

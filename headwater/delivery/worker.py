@@ -121,6 +121,7 @@ class Worker:
         if self.ready:
             return ""
         refused = "; ".join(f"{stream}: {why}" for stream, why in self._shift.unfit.items())
+        refused = refused or self._settler.refused
         return self._shift.vitals.trouble or refused or self.last_error or "starting, or draining"
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import string
+import uuid
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -211,9 +212,8 @@ async def test_a_number_is_one_key_however_it_is_spelled(shop: Shop) -> None:
 async def test_a_reader_that_may_not_ask_for_its_number_reads_and_stops(shop: Shop) -> None:
     await put(shop)
     await shop.broker.execute("ACL", "SETUSER", "plain", "on", ">secret", "~*", "&*", "+@all", "-client|id")
-    at = urlsplit(shop.redis_url)
     failed: list[object] = []
-    plain = Broker(at._replace(netloc=f"plain:secret@{at.netloc.rpartition('@')[2]}").geturl())
+    plain = Broker(as_user(shop.redis_url, "plain"))
     try:
         read = asyncio.create_task(plain.read("shelf-group", "w1", [shop.key(SALES)], count=10, block=0.3))
 
@@ -227,3 +227,63 @@ async def test_a_reader_that_may_not_ask_for_its_number_reads_and_stops(shop: Sh
     finally:
         await plain.close()
         await shop.broker.execute("ACL", "DELUSER", "plain")
+
+
+def as_user(url: str, user: str) -> str:
+    """The address with this user and the password `secret`."""
+    at = urlsplit(url)
+    return at._replace(netloc=f"{user}:secret@{at.netloc.rpartition('@')[2]}").geturl()
+
+
+async def test_acknowledgements_that_redis_refuses_are_told_and_made_once_it_takes_them(shop: Shop) -> None:
+    user = f"mute{uuid.uuid4().hex[:8]}"
+    rules = ("on", ">secret", "~*", "&*", "+@all")
+    await shop.broker.execute("ACL", "SETUSER", user, *rules, "-xack")
+    broker = Broker(as_user(shop.redis_url, user))
+    try:
+        worker = await started(shop, shop.worker(broker=broker))
+        await put(shop, sale(shop, "s1"))
+
+        await until(lambda: "XACK" in worker.trouble.upper())
+        assert not worker.ready
+        assert await shop.sales() == ["s1"]
+
+        await shop.broker.execute("ACL", "SETUSER", user, "+xack")
+        await until(lambda: worker.ready)
+        await until(lambda: settled(shop))
+        assert await shop.sales() == ["s1"]
+        await shop.stop(worker)
+    finally:
+        await broker.close()
+        await shop.broker.execute("ACL", "DELUSER", user)
+
+
+async def test_a_row_that_a_policy_keeps_out_is_parked_and_missing_rights_are_waited_for(shop: Shop) -> None:
+    role = f"clerk_{uuid.uuid4().hex[:8]}"
+    await shop.sink.execute(f"""
+        CREATE ROLE {role};
+        GRANT USAGE ON SCHEMA public, headwater TO {role};
+        GRANT ALL ON ALL TABLES IN SCHEMA public, headwater TO {role};
+        GRANT ALL ON ALL SEQUENCES IN SCHEMA headwater TO {role};
+        ALTER TABLE sales ENABLE ROW LEVEL SECURITY;
+        CREATE POLICY not_all ON sales USING (true) WITH CHECK (sale_id <> 'hidden')""")
+    sink = await Database.open(f"{shop.sink.url}?role={role}&search_path=headwater")
+    try:
+        worker = await started(shop, shop.worker(sink=sink))
+        await put(shop, sale(shop, "s1"), sale(shop, "hidden"), sale(shop, "s2"))
+        await applied(shop, "s1", "s2")
+        await until(lambda: settled(shop))
+        assert await letters(shop) == {"hidden": "sqlstate_42501"}
+
+        await shop.sink.execute(f"REVOKE INSERT ON sales FROM {role}")
+        await put(shop, sale(shop, "s3"))
+        await until(lambda: "permission denied" in worker.trouble)
+        assert list(await letters(shop)) == ["hidden"]
+
+        await shop.sink.execute(f"GRANT INSERT ON sales TO {role}")
+        await applied(shop, "s1", "s2", "s3")
+        await shop.stop(worker)
+    finally:
+        await sink.close()
+        await shop.sink.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
+        await shop.sink.execute("DROP POLICY not_all ON sales; ALTER TABLE sales DISABLE ROW LEVEL SECURITY")
