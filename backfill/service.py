@@ -37,6 +37,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_
     dry_run: bool = False
     since_date: datetime | None = None
     """Rows created or changed at or after, inclusive."""
+    rate: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] | None = None
+    """Most rows a second; null: as the runner is set."""
+    priority: Annotated[int, msgspec.Meta(ge=-100, le=100)] = 0
+    """The larger the sooner."""
 
     def switches(self) -> dict[str, bool]:
         """Which backfills are on, by their option's name."""
@@ -163,7 +167,13 @@ class HistoricalSync:
         Raises Unknown, NotEnabled, or JobRefused with the running job.
         """
         code = await self.enabled(tenant, app)
-        about = {"asked_by": actor, "reason": "asked for", "since": options.since_date}
+        about = {
+            "asked_by": actor,
+            "reason": "asked for",
+            "since": options.since_date,
+            "rate": options.rate,
+            "priority": options.priority,
+        }
         async with self.history.ways.source.transaction() as tx:
             return await self.history.start(tx, tenant, code, options.switches(), about)
 

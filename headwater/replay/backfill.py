@@ -35,19 +35,29 @@ class Backfill(msgspec.Struct, frozen=True, kw_only=True):
     detail: Detail = lambda row: {"key": row["key"]}
     """What a report says about one row; its first member names the row."""
 
-    def page(self, types: Mapping[str, str], *, after: bool, since: bool) -> str:
-        """Rows behind a key, in key order. Parameters: tenant, app, limit, [since], [key parts as text]."""
-        number = 4
-        condition = ""
+    def page(self, types: Mapping[str, str], *, after: bool, since: bool, bound: bool = False) -> str:
+        """Rows behind a key, up to another, in key order.
+
+        Parameters: tenant, app, limit, [since], [last key, its parts as text], [key before, likewise].
+        """
+        condition, number = "", 4
         if since:
             condition = " AND (scope.changed_at >= $4 OR scope.created_at >= $4)"
             number += 1
-        if after:
-            parts = ", ".join(
-                f"${number + place}::text::{types[name]}" for place, name in enumerate(self.order)
-            )
-            condition += f" AND ({self._columns}) > ({parts})"
+        for given, how in ((bound, "<="), (after, ">")):
+            if given:
+                condition += f" AND ({self._columns}) {how} ({self._parts(types, number)})"
+                number += len(self.order)
         return f"{self._from} WHERE true{condition} ORDER BY {self._columns} LIMIT $3"
+
+    @property
+    def bound(self) -> str:
+        """The row with the last key in scope. Parameters: tenant, app."""
+        backwards = ", ".join(f"scope.{name} DESC" for name in self.order)
+        return f"{self._from} ORDER BY {backwards} LIMIT 1"
+
+    def _parts(self, types: Mapping[str, str], first: int) -> str:
+        return ", ".join(f"${first + place}::text::{types[name]}" for place, name in enumerate(self.order))
 
     @property
     def _columns(self) -> str:

@@ -25,7 +25,7 @@ from headwater.event import Event, Fields
 from headwater.publish import Said
 from headwater.replay.backfill import Backfill
 from headwater.replay.digest import Comparer, Comparison, Differences, Mirrored
-from headwater.replay.jobs import DETAILS, Cancelled, Fenced, Job, Jobs, Part, Paused, Step
+from headwater.replay.jobs import DETAILS, Ahead, Cancelled, Fenced, Job, Jobs, Part, Paused, Step
 from headwater.replay.pacing import Pacer, slower
 from headwater.replay.progress import parked
 from headwater.replay.ways import Ways
@@ -45,7 +45,7 @@ class JobRun:
         self._holder = holder
         self._kept = time.monotonic() - ways.lease
         self._pacer = Pacer(Window(ways.broker, ways.window), slower(ways.rate, job.rate), ways.quiet)
-        self._expected: dict[str, int] = {}
+        self._ahead: dict[str, Ahead] = {}
         self.job = job
 
     async def run(self) -> str:
@@ -81,7 +81,7 @@ class JobRun:
         if job.state in {"queued", "running"}:
             log.info("backfill.started", job=job.id, tenant=job.tenant, application=job.app)
             await self._jobs.move(job, "running")
-            await self._count_ahead()
+            await self._look_ahead()
             failed = [part.subject for part in job.parts if not await self._subject(part)]
             if failed:
                 return await self._end("failed", f"failed: {', '.join(failed)}")
@@ -104,20 +104,27 @@ class JobRun:
         log.info(event, **where, state=state, counts=counts, error=error)
         return str(state)
 
-    async def _count_ahead(self) -> None:
-        """Count every subject before the first is said, so that the time left can be told."""
+    async def _look_ahead(self) -> None:
+        """Count every subject before the first is said, and bind its last key: so the time left can be told.
+
+        A row behind the bound was committed after this look, or by a transaction that was open then. The
+        application was enabled and its groups were made before: such a row reaches it live.
+        """
         job = self.job
         for part in job.parts:
             if part.expected is not None or part.state != "queued":
                 continue
             try:
-                count = self._ways.backfill(part.subject).count
-                self._expected[part.subject] = await self._ways.source.fetchval(
-                    count, job.tenant, job.app, job.since
-                )
+                self._ahead[part.subject] = await self._look_at(self._ways.backfill(part.subject))
             except asyncpg.PostgresError as error:  # its own turn will say so, and end that subject only
                 log.warning("backfill.not_counted", job=job.id, subject=part.subject, error=str(error))
-        await self._jobs.expect(job, self._expected)
+        await self._jobs.expect(job, self._ahead)
+
+    async def _look_at(self, backfill: Backfill) -> Ahead:
+        job, source = self.job, self._ways.source
+        last = await source.fetchrow(backfill.bound, job.tenant, job.app)
+        rows = await source.fetchval(backfill.count, job.tenant, job.app, job.since)
+        return Ahead(rows, backfill.position(last) if last else [])
 
     async def _subject(self, part: Part) -> bool:
         if part.state in {"done", "failed"}:
@@ -139,16 +146,19 @@ class JobRun:
 
     async def _rows(self, backfill: Backfill) -> None:
         job, ways = self.job, self._ways
-        if (expected := self._expected.get(backfill.subject)) is None:
-            expected = await ways.source.fetchval(backfill.count, job.tenant, job.app, job.since)
-        part = await self._jobs.start_part(job, backfill.subject, expected)
+        if (ahead := self._ahead.get(backfill.subject)) is None:
+            ahead = await self._look_at(backfill)
+        part = await self._jobs.start_part(job, backfill.subject, ahead)
+        if not part.bound:
+            return
         async with ways.source.connection() as connection:
             types = await backfill.types(connection)
         after, reported = part.checkpoint, len(part.details)
         since = [] if job.since is None else [job.since]
         while True:
-            query = backfill.page(types, after=after is not None, since=job.since is not None)
-            rows = await ways.source.fetch(query, job.tenant, job.app, ways.chunk, *since, *(after or []))
+            query = backfill.page(types, after=after is not None, since=job.since is not None, bound=True)
+            keys = (*part.bound, *(after or []))
+            rows = await ways.source.fetch(query, job.tenant, job.app, ways.chunk, *since, *keys)
             size = max(1, ways.window // 2)
             for start in range(0, len(rows), size):
                 some = rows[start : start + size]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -21,6 +21,8 @@ LEASE = 10.0
 """Seconds after which a silent runner's job is taken over."""
 DETAILS = 1000
 """Rows a job reports one by one, a subject."""
+PACE = ("priority", "rate")
+"""What a job may be given that stands in its audit trail where it is not as usual."""
 
 
 class Fenced(HeadwaterError):
@@ -35,6 +37,14 @@ class Paused(HeadwaterError):
     """Somebody asked for a pause of the job."""
 
 
+class Ahead(NamedTuple):
+    """What a subject has when its job begins."""
+
+    rows: int
+    bound: list[str]
+    """Its last key; empty when there is none."""
+
+
 class Part(msgspec.Struct, frozen=True, kw_only=True):
     """One subject of a job."""
 
@@ -45,6 +55,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     published: int
     failed: int
     checkpoint: list[str] | None
+    bound: list[str] | None
+    """The last key that is read; empty: there was nothing; None: not drawn yet."""
     appended: dict[str, str]
     """The last entry this job appended to each stream."""
     details: list[dict[str, Any]]
@@ -93,7 +105,8 @@ def _part(row: Row) -> Part:
         for name in ("subject", "state", "expected", "read", "published", "failed", "checkpoint", "error")
     }
     decoded = {name: msgspec.json.decode(row[name]) for name in ("appended", "details")}
-    return Part(**values, **decoded)
+    bound = None if row["bound"] is None else msgspec.json.decode(row["bound"])
+    return Part(**values, **decoded, bound=bound)
 
 
 def _job(row: Row, parts: Sequence[Part] = ()) -> Job:
@@ -126,9 +139,8 @@ class Jobs:
         if row is None:
             raise await self._refusal(tx, tenant, app, subjects)
         await tx.execute(load(__file__, "create_parts"), row["id"], list(subjects))
-        await tx.execute(
-            load(__file__, "record_event"), row["id"], about["asked_by"], "queued", about["reason"]
-        )
+        detail = about["reason"] + "".join(f"; {name} {about[name]}" for name in PACE if about.get(name))
+        await tx.execute(load(__file__, "record_event"), row["id"], about["asked_by"], "queued", detail)
         parts = await tx.fetch(load(__file__, "list_parts"), [row["id"]])
         return _job(row, [_part(part) for part in parts])
 
@@ -273,17 +285,17 @@ class Jobs:
         if not row["moved"]:
             raise JobRefused(f"a job that is {row['state']} can not become {state}")
 
-    async def expect(self, job: Job, counts: Mapping[str, int]) -> None:
-        """Write down how many rows subjects have, where nothing is written yet."""
-        if counts:
-            values = (list(counts), list(counts.values()))
+    async def expect(self, job: Job, ahead: Mapping[str, Ahead]) -> None:
+        """Write down what subjects have, where nothing is written yet."""
+        if ahead:
+            bounds = [_text(one.bound) for one in ahead.values()]
+            values = (list(ahead), [one.rows for one in ahead.values()], bounds)
             await self._database.execute(load(__file__, "expect"), job.id, job.token, *values)
 
-    async def start_part(self, job: Job, subject: str, expected: int) -> Part:
-        """Begin a subject, or go on with it. Raises Fenced."""
-        row = await self._database.fetchrow(
-            load(__file__, "start_part"), job.id, subject, job.token, expected
-        )
+    async def start_part(self, job: Job, subject: str, ahead: Ahead) -> Part:
+        """Begin a subject, or go on with it: what was written down first holds. Raises Fenced."""
+        values = (job.id, subject, job.token, ahead.rows, _text(ahead.bound))
+        row = await self._database.fetchrow(load(__file__, "start_part"), *values)
         if row is None:
             raise Fenced(f"job {job.id} belongs to another runner")
         return _part(row)
@@ -323,6 +335,10 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     """By key, why a row could not be said."""
     checkpoint: list[str] | None = None
     details: list[dict[str, Any]] = []
+
+
+def _text(bound: list[str]) -> str:
+    return msgspec.json.encode(bound).decode()
 
 
 def _held(row: Row | None) -> None:

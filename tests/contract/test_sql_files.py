@@ -123,10 +123,12 @@ async def test_every_backfill_has_the_columns_and_the_queries_that_the_engine_ne
         backfill.count,
         backfill.named,
         backfill.versions,
+        backfill.bound,
         *(
-            backfill.page(types, after=after, since=since)
+            backfill.page(types, after=after, since=since, bound=bound)
             for after in (False, True)
             for since in (False, True)
+            for bound in (False, True)
         ),
     ]
 

@@ -12,7 +12,7 @@ import pytest
 from headwater.clock import now
 from headwater.errors import JobRefused
 from headwater.replay import Runner, Ways
-from headwater.replay.jobs import Fenced, Job, Jobs, Step
+from headwater.replay.jobs import Ahead, Fenced, Job, Jobs, Step
 from headwater.replay.states import State
 from headwater.testing import controls, until
 from headwater.testing.controls import GoodChanged
@@ -108,6 +108,58 @@ async def test_every_row_is_said_applied_and_compared(shop: Shop) -> None:
     assert (whats[0], whats[-1]) == ("queued", "verified")
 
 
+async def test_a_subject_that_grows_while_it_is_read_is_read_to_where_it_was_and_the_rest_comes_live(
+    shop: Shop,
+) -> None:
+    goods = await stocked(shop, 40)
+    await shop.enable()
+    shop.start(shop.relay())
+    shop.start(shop.worker())
+    shop.start(runner(shop, chunk=10, window=20))
+    job = await asked(shop, rate=40)
+
+    async def begun() -> int:
+        return sum(part.read for one in [await Jobs(shop.source).get(job.id)] if one for part in one.parts)
+
+    await until(begun)
+    for number in range(30):
+        goods[await shop.put(f"late {number}", f"ffffffff-ffff-4fff-bfff-{number:012}")] = f"late {number}"
+    assert await begun() < 40, "the rows were added behind where the job was reading"
+
+    job = await ended(shop, job)
+
+    part = job.parts[0]
+    assert (job.state, part.read, part.published, part.expected) == ("verified", 40, 40, 40)
+    assert part.bound == [max(key for key, name in goods.items() if name.startswith("good"))]
+    assert await shop.goods() == goods
+
+
+async def test_a_retry_draws_the_last_key_again(shop: Shop) -> None:
+    await stocked(shop, 4)
+    await sleeper(shop)
+    shop.start(runner(shop, chunk=2, window=2))
+    job = await asked(shop)
+
+    async def bound() -> bool:
+        found = await Jobs(shop.source).get(job.id)
+        return found is not None and found.parts[0].bound is not None
+
+    await until(bound)
+    jobs = Jobs(shop.source)
+    await jobs.cancel(shop.tenant, "shelf", "test")
+    job = await ended(shop, job)
+    late = "ffffffff-ffff-4fff-bfff-000000000001"
+    await shop.source.execute(
+        "INSERT INTO goods (good_id, tenant_id, name) VALUES ($1, $2, 'late')", late, shop.tenant
+    )
+    shop.start(shop.worker())
+
+    await jobs.retry(job, "test")
+    job = await became(shop, job, "verified")
+
+    assert (job.parts[0].bound, job.parts[0].read) == ([late], 5)
+
+
 async def test_rows_of_other_tenants_are_not_said(shop: Shop) -> None:
     other = await stocked(shop, 3)
     shop.tenant = str(uuid.uuid4())
@@ -172,7 +224,7 @@ async def test_a_job_that_was_taken_over_can_be_changed_by_its_new_runner_only(s
     for change in (
         first.jobs.renew(old),
         first.jobs.move(old, "failed"),
-        first.jobs.start_part(old, "goods", 9),
+        first.jobs.start_part(old, "goods", Ahead(9, [])),
         first.jobs.checkpoint(old, "goods", Step(published=9)),
         first.jobs.finish_part(old, "goods", "done"),
     ):

@@ -27,6 +27,7 @@ async def system(servers: RunningServers, templates: dict[str, str]) -> AsyncIte
 async def tenant(system: Running) -> str:
     """A tenant after its first day: it has HR, and not the CRM."""
     _, tenant = await system.founded()
+    await system.quiet()  # what is still to be relayed when the CRM is enabled would reach it
     return tenant
 
 
@@ -237,6 +238,23 @@ async def test_bad_waits_and_unknown_options_are_refused(system: Running, tenant
     bodies: list[Any] = [{"syncEverything": True}, {"dryRun": "no"}, {"syncCredits": None}, []]
     for body in bodies:
         assert (await system.call("POST", history(tenant), body)).status == 400
+
+
+async def test_a_sync_takes_a_pace_which_its_job_and_its_audit_trail_show(
+    system: Running, tenant: str
+) -> None:
+    await system.toggle(tenant, skipHistoricalSync=True)
+
+    answer = await system.sync(tenant, wait=30, rate=5000, priority=-7)
+
+    job = answer.body["job"]
+    assert (job["state"], job["rate"], job["priority"]) == ("verified", 5000, -7)
+    shown = await system.call("GET", f"{history(tenant).rpartition('/')[0]}/jobs/{job['id']}")
+    assert shown.body["events"][0]["detail"] == "asked for; priority -7; rate 5000"
+    bad: list[tuple[str, Any]] = [("rate", 0), ("rate", 1.5), ("rate", "fast"), ("priority", 101)]
+    for name, value in (*bad, ("rate", 10_000_001), ("priority", True), ("priority", None)):
+        answer = await system.sync(tenant, **{name: value})
+        assert (answer.status, answer.is_problem, answer.body["field"]) == (400, True, name), answer
 
 
 async def test_a_sync_needs_the_application_enabled(system: Running, tenant: str) -> None:

@@ -7,7 +7,7 @@ WITH back AS (
      WHERE id = $1 AND state = ANY ($2::text[]) RETURNING id
 ), parts AS (
     UPDATE headwater.job_part AS p
-       SET state = CASE WHEN p.state = 'done' THEN 'done' ELSE 'queued' END, error = NULL, failed = 0
+       SET state = CASE WHEN p.state = 'done' THEN 'done' ELSE 'queued' END, error = NULL, failed = 0, bound = NULL
       FROM back WHERE p.job = back.id
 ), rows AS (
     DELETE FROM headwater.job_quarantine AS q USING back WHERE q.job = back.id
