@@ -23,15 +23,16 @@ EAGER, CALM = 0.1, 2.0
 async def heartbeat(shift: Shift) -> None:
     """Keep what is in hand from being taken over, until cancelled: also while a stop is carried out."""
     post = shift.post
-    beat = clock.monotonic()
+    kept = clock.monotonic()  # until then nobody could take anything over
     while True:
         await asyncio.sleep(post.pace.heartbeat)
-        before, beat = beat, clock.monotonic()
+        beat = clock.monotonic()
         shift.vitals.leave("heartbeat", post.pace.wedged)
         try:
-            if beat - before >= post.pace.min_idle:
+            if beat - kept >= post.pace.min_idle:
                 await _after_a_pause(shift)
             gone = await shift.broker.heartbeat(post.group, post.name, shift.hand.held())
+            kept = beat
             failpoints.reached("worker.heartbeat")
             for stream, entries in gone.items():
                 await orphaned(shift, stream, entries)
@@ -41,9 +42,9 @@ async def heartbeat(shift: Shift) -> None:
 
 
 async def _after_a_pause(shift: Shift) -> None:
-    """This process stood still for so long that others took over what it has in hand: let go of that.
+    """This process stood still, or was cut off, for so long that others took over what it has in hand.
 
-    What it is settling at this moment goes on: gate and inbox drop what they did meanwhile.
+    It lets go of that. What it is settling at this moment goes on: gate and inbox drop what they did meanwhile.
     """
     post, hand = shift.post, shift.hand
     for stream, ids in hand.held().items():

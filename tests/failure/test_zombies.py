@@ -9,8 +9,9 @@ from collections.abc import Iterator
 import pytest
 
 from headwater import failpoints
+from headwater.broker import Broker
 from headwater.database import Tx
-from headwater.delivery import Context
+from headwater.delivery import Consumer, Context
 from headwater.testing import FaultProxy, until
 from headwater.testing.controls import GoodSold
 from tests.engine.conftest import Shop
@@ -89,3 +90,41 @@ async def test_a_worker_that_stood_still_lets_go_of_what_was_taken_over_and_coun
     await applied(shop, "s1")
     assert begun == ["s1"]
     assert await gaps(shop) == []
+
+
+async def test_a_worker_that_was_cut_off_from_redis_takes_nothing_back_that_others_hold(shop: Shop) -> None:
+    begun: list[str] = []
+    go_on = asyncio.Event()
+
+    def slow(name: str) -> Consumer:
+        async def on_sale(event: GoodSold, tx: Tx, context: Context) -> None:
+            begun.append(name)
+            await go_on.wait()
+            await tx.execute(
+                "INSERT INTO sales VALUES ($1, $2, 'g', 1) ON CONFLICT DO NOTHING",
+                *(event.sale_id, context.tenant),
+            )
+
+        return sold_by(on_sale)
+
+    async with FaultProxy.before(shop.redis_url) as proxy:
+        broker = Broker(proxy.url)
+        away = await started(shop, shop.worker(slow("away"), name="away", broker=broker))
+        await put(shop, sale(shop, "s1"))
+        await until(lambda: begun == ["away"])
+        await proxy.refuse()
+        shop.start(shop.worker(slow("heir"), name="heir"))
+        await until(lambda: holds(shop, "heir"))
+        await proxy.heal()
+
+        await until(lambda: away.statistics()["taken_over"] == 1)
+        assert await holder(shop) == "heir"
+        go_on.set()
+        await applied(shop, "s1")
+        await shop.stop(away)
+        await broker.close()
+    assert await gaps(shop) == []
+
+
+async def holds(shop: Shop, name: str) -> bool:
+    return await holder(shop) == name
