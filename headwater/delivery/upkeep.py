@@ -44,7 +44,7 @@ async def heartbeat(shift: Shift) -> None:
 async def _after_a_pause(shift: Shift) -> None:
     """This process stood still, or was cut off, for so long that others took over what it has in hand.
 
-    It lets go of that. What it is settling at this moment goes on: gate and inbox drop what they did meanwhile.
+    It lets go of that. What it is settling at this moment goes on: gate and inbox drop what was done twice.
     """
     post, hand = shift.post, shift.hand
     for stream, ids in hand.held().items():
