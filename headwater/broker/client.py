@@ -145,9 +145,11 @@ class Broker:
 
     async def features(self) -> Features:
         """What the server can do beyond Redis 7.0; asked once a connection. Raises BrokerUnavailable."""
-        if self._features is None:
-            self._features = await probe(self.ask)
-        return self._features
+        if self._features is not None:
+            return self._features
+        found, lasting = await probe(self.ask)
+        self._features = found if lasting else None
+        return found
 
     async def append(self, appends: Sequence[Append]) -> list[str | HeadwaterError]:
         """Append entries in order, in one pipeline.

@@ -15,6 +15,8 @@ import msgspec
 from headwater.broker.protocol import Command
 from headwater.errors import GroupMissing, HeadwaterError
 
+BUSY = ("LOADING", "BUSY ", "MASTERDOWN")
+"""How a server answers that takes no questions now: it has to be asked again."""
 NOWHERE = "headwater:no-such-stream"
 
 
@@ -56,10 +58,14 @@ PROBES: dict[str, Command] = {
 """What is asked for each."""
 
 
-async def probe(ask: Callable[[Sequence[Command]], Awaitable[list[Any]]]) -> Features:
-    """What the server behind `ask` can do, in one pipeline. `ask` returns error replies as values."""
+async def probe(ask: Callable[[Sequence[Command]], Awaitable[list[Any]]]) -> tuple[Features, bool]:
+    """What the server behind `ask` can do, in one pipeline, and whether that may be remembered.
+
+    `ask` returns error replies as values.
+    """
     replies = await ask(list(PROBES.values()))
-    return Features(**{name: knows(reply) for name, reply in zip(PROBES, replies, strict=True)})
+    found = Features(**{name: knows(reply) for name, reply in zip(PROBES, replies, strict=True)})
+    return found, not any(str(reply).startswith(BUSY) for reply in replies if isinstance(reply, Exception))
 
 
 def knows(reply: object) -> bool:

@@ -109,6 +109,11 @@ class Outgoing:
         return stream.per_application or aimed
 
 
+_NEVER: tuple[float, set[str]] = (0.0, set())
+MOST_KNOWN = 10_000
+"""Tenants remembered before those are forgotten whose time is over."""
+
+
 class Enablement:
     """What each tenant has enabled, read from the source, remembered for at most `ttl` seconds.
 
@@ -125,14 +130,19 @@ class Enablement:
 
     async def __call__(self, tenants: Iterable[str]) -> Mapping[str, set[str]]:
         """Enabled applications of each tenant asked for."""
-        asked = set(tenants)
-        now = time.monotonic()
-        outdated = [one for one in asked if self._known.get(one, (0.0, None))[0] <= now]
+        asked, now = set(tenants), time.monotonic()
+        known = {one: self._known[one] for one in asked if self._known.get(one, _NEVER)[0] > now}
+        outdated = [one for one in asked if one not in known]
         if outdated:
             found = gather(await self._database.fetch(self._query, outdated))
-            for tenant in outdated:
-                self._known[tenant] = (now + self._ttl, found.get(tenant, set()))
-        return {tenant: self._known[tenant][1] for tenant in asked}
+            read = {one: (now + self._ttl, found.get(one, set())) for one in outdated}
+            if (
+                len(self._known) > MOST_KNOWN
+            ):  # of those that said something long ago nothing is worth keeping
+                self._known = {one: kept for one, kept in self._known.items() if kept[0] > now}
+            self._known |= read
+            known |= read
+        return {one: apps for one, (_, apps) in known.items()}
 
 
 def gather(rows: Iterable[Any]) -> dict[str, set[str]]:

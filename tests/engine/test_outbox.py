@@ -119,6 +119,28 @@ async def test_a_state_said_in_sql_without_a_version_is_refused(shop: Shop) -> N
         await shop.source.execute("SELECT headwater.publish('good.changed', $1, 'g', '{}')", shop.tenant)
 
 
+async def test_what_is_too_large_for_a_stream_is_refused_in_sql_and_what_is_just_not_arrives(
+    shop: Shop,
+) -> None:
+    await shop.enable()
+    shop.start(shop.relay())
+    good, bare = str(uuid.uuid4()), len(shop.tenant) + len("good.changed") + 36 + len("{}sql*")
+    say = "SELECT headwater.publish('good.changed', $1, $2, $3::json, version => $4)"
+
+    def sized(size: int) -> str:
+        empty = len(json.dumps({"goodId": good, "name": ""}))
+        return json.dumps({"goodId": good, "name": "x" * (size - bare - empty)})
+
+    with pytest.raises(asyncpg.ProgramLimitExceededError, match="at most 261632 bytes"):
+        await shop.source.execute(say, shop.tenant, good, sized(261_633), 2**48)
+    await shop.source.execute(say, shop.tenant, good, sized(261_632), 2**48)
+
+    async def there() -> bool:
+        return len(await shop.broker.range(shop.key("shelf:goods"))) == 1
+
+    await until(there)
+
+
 async def test_what_is_said_in_sql_arrives_like_what_is_said_in_python(shop: Shop) -> None:
     await shop.enable()
     shop.start(shop.relay())

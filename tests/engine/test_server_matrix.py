@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -82,6 +83,33 @@ async def test_what_a_server_can_do_is_found_and_nothing_is_written_by_asking(re
             idempotent=True,
         )
     await broker.close()
+
+
+async def test_a_server_that_takes_no_questions_now_is_asked_again(redis_url: str) -> None:
+    patient, hasty, asking = Broker(redis_url), Broker(redis_url), Broker(redis_url, timeout=60.0)
+    before = await patient.execute("CONFIG", "GET", "lua-time-limit")
+    await patient.execute("CONFIG", "SET", "lua-time-limit", "1")
+    endless = asyncio.create_task(asking.execute("EVAL", "while true do end", 0))
+
+    async def is_busy() -> bool:
+        (answer,) = await hasty.ask([("PING",)])
+        return str(answer).startswith("BUSY")
+
+    try:
+        await until(is_busy)
+        assert await hasty.features() == Features()
+    finally:
+        await until(lambda: ended(patient, endless))
+        await patient.execute("CONFIG", "SET", "lua-time-limit", before[1])
+    assert await hasty.features() == await patient.features()
+    for broker in (patient, hasty, asking):
+        await broker.close()
+
+
+async def ended(broker: Broker, endless: asyncio.Task[object]) -> bool:
+    await broker.ask([("SCRIPT", "KILL")])
+    await asyncio.wait([endless], timeout=0.1)
+    return endless.done() and endless.exception() is not None
 
 
 def test_only_an_answer_that_understood_the_option_counts_as_knowing_it() -> None:
