@@ -91,14 +91,34 @@ class Codec:
 
         None for any other, and whenever something is doubtful: what it is, `encode` finds out.
         """
+        if envelope.metadata or envelope.correlation or envelope.historical or envelope.job:
+            return None
+        return self._plain_data(envelope, "")
+
+    def past(self, envelope: Envelope) -> tuple[bytes, bytes] | None:
+        """`data` and `metadata` of a historical event; None as `plain` says it of a live one."""
+        if envelope.metadata or not envelope.historical:
+            return None
+        data = self._plain_data(envelope, f"{envelope.correlation}{envelope.job}")
+        if data is None:
+            return None
+        try:
+            metadata = spell_metadata(envelope, labelled=False)
+        except Exception:
+            return None
+        small = 2 * (len(data) + len(metadata)) < SIZE_LIMIT
+        return (data, metadata) if small and not may_hide(metadata) else None
+
+    def _plain_data(self, envelope: Envelope, more: str) -> bytes | None:
         event = envelope.event
-        odd = envelope.metadata or envelope.correlation or envelope.historical or envelope.job
         read = self._usual.get(type(event))
-        if odd or read is None or not envelope.tenant or envelope.op != event.op:
+        if read is None or not envelope.tenant or envelope.op != event.op:
             return None
         try:
             data, key = dump(event), event.key
-            text = f"{envelope.id}{envelope.tenant}{key}{envelope.source}{envelope.target}{envelope.time}"
+            text = (
+                f"{envelope.id}{envelope.tenant}{key}{envelope.source}{envelope.target}{envelope.time}{more}"
+            )
             small = 2 * (len(data) + len(text)) < SIZE_LIMIT and len(key) <= KEY_LIMIT
             if not small or not text.isascii() or "\x00" in text or may_hide(data):
                 return None

@@ -49,11 +49,12 @@ def headline(event: Event) -> Fields:
 
 def spell_metadata(envelope: Envelope, *, labelled: bool) -> bytes:
     """`metadata` of an entry. Raises ValueError for what is no finite number."""
-    if not (envelope.metadata or labelled or envelope.historical or envelope.correlation):
-        return _plain_metadata(envelope.target)
+    original = envelope.event.original_time() if envelope.historical else None
+    repeated = envelope.historical or not envelope.correlation
+    if repeated and not (envelope.metadata or labelled or original):
+        return _plain_metadata(envelope.target, envelope.correlation, envelope.historical)
     if envelope.metadata:
         _refuse_not_finite(envelope.metadata)
-    original = envelope.event.original_time() if envelope.historical else None
     return dump(
         {
             **envelope.metadata,
@@ -65,8 +66,8 @@ def spell_metadata(envelope: Envelope, *, labelled: bool) -> bytes:
 
 
 @lru_cache(maxsize=256)
-def _plain_metadata(target: str) -> bytes:
-    return dump(_headers(target, "", historical=False))
+def _plain_metadata(target: str, correlation: str, historical: bool) -> bytes:
+    return dump(_headers(target, correlation, historical=historical))
 
 
 def _headers(target: str, correlation: str, *, historical: bool) -> dict[str, Any]:

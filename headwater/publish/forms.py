@@ -15,6 +15,7 @@ from headwater.event.spelling import spell_version
 
 VARYING = (b"eventId", b"entityId", b"timestamp", b"version", b"key", b"data")
 """In the order in which an entry has them."""
+_LABELS = b"\r\n$8\r\nmetadata\r\n$%d\r\n%b\r\n"
 FORMS = 4096
 """Forms that are kept: with more tenants than that, some are made again."""
 
@@ -36,20 +37,30 @@ class Forms:
         """Appends of an event to every stream it goes to; None when it is not of the usual kind."""
         event = envelope.event
         who = frozenset(enabled)
+        job = envelope.job if envelope.historical else None
         # `op`: of some events it is their state that says whether the thing is there or gone.
-        asked = (type(event), envelope.op, envelope.tenant, envelope.source, envelope.target, who)
+        asked = (type(event), envelope.op, envelope.tenant, envelope.source, envelope.target, job, who)
         forms = self._known.get(asked)
         if forms is not None and not forms:
             return []
-        data = self._codec.plain(envelope)
-        if data is None:
+        texts = self._texts(envelope)
+        if texts is None:
             return None
+        data, labels = texts
         if forms is None:
             forms = self._remember(asked, envelope, enabled)
         known, key, time = envelope.id.encode(), event.key.encode(), envelope.time.encode()
         version, size = spell_version(envelope.version).encode(), len(key)
         values = (len(known), known, size, key, len(time), time, len(version), version, size, key, len(data))
-        return [(stream, head % values + data + tail) for stream, head, tail in forms]
+        return [(stream, head % values + data + (labels or tail)) for stream, head, tail in forms]
+
+    def _texts(self, envelope: Envelope) -> tuple[bytes, bytes] | None:
+        """The data, and what follows it in place of what the form has: labels of history differ by event."""
+        if not envelope.historical:
+            data = self._codec.plain(envelope)
+            return None if data is None else (data, b"")
+        past = self._codec.past(envelope)
+        return None if past is None else (past[0], _LABELS % (len(past[1]), past[1]))
 
     def _remember(self, asked: tuple[object, ...], envelope: Envelope, enabled: Iterable[str]) -> list[_Form]:
         if len(self._known) >= FORMS:

@@ -46,8 +46,7 @@ class Outgoing:
         application goes nowhere while that is not enabled, also not to a stream that all share.
         Raises EventError.
         """
-        who = frozenset((envelope.target,)) if envelope.historical else frozenset(enabled)
-        stream, aims = self._plan(envelope.type, envelope.target, who, envelope.historical)
+        stream, aims = self._route(envelope, enabled)
         found = []
         for app, aimed in aims:
             addressed = (
@@ -60,12 +59,16 @@ class Outgoing:
     def appends(self, envelope: Envelope, enabled: Iterable[str]) -> list[Append]:
         """The same as `entries`, packed where the event is of the usual kind: at half the cost."""
         plainly = self._respell is None or self.catalogue.stream(envelope.type).spelling == "own"
-        packed = self._forms.packed(envelope, enabled) if plainly and not envelope.historical else None
+        packed = self._forms.packed(envelope, enabled) if plainly else None
         return list(self.entries(envelope, enabled)) if packed is None else packed
 
     def _aims(self, envelope: Envelope, enabled: Iterable[str]) -> list[tuple[str, str]]:
-        stream, aims = self._plan(envelope.type, envelope.target, frozenset(enabled), False)
+        stream, aims = self._route(envelope, enabled)
         return [(self.catalogue.keys.stream(stream, envelope.tenant, app), aimed) for app, aimed in aims]
+
+    def _route(self, envelope: Envelope, enabled: Iterable[str]) -> _Plan:
+        who = frozenset((envelope.target,)) if envelope.historical else frozenset(enabled)
+        return self._plan(envelope.type, envelope.target, who, envelope.historical)
 
     def _plan(self, event_type: str, target: str, enabled: frozenset[str], historical: bool) -> _Plan:
         asked = (event_type, target, enabled, historical)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
 from typing import Any
 
 import asyncpg
@@ -19,14 +20,17 @@ import msgspec
 
 from headwater import failpoints, telemetry
 from headwater.broker import EntryId, provision
+from headwater.broker.protocol import Append
 from headwater.database import Database, Row, load
 from headwater.errors import BrokerRefused, EventError, JobRefused, ServerUnavailable
-from headwater.event import Event, Fields
+from headwater.event import Event
 from headwater.publish import Said
 from headwater.replay.backfill import Backfill
+from headwater.replay.behind import Behind
 from headwater.replay.digest import Comparer, Comparison, Differences, Mirrored
 from headwater.replay.jobs import DETAILS, Ahead, Cancelled, Fenced, Job, Jobs, Part, Paused, Step
 from headwater.replay.pacing import Pacer, slower
+from headwater.replay.pages import Pages
 from headwater.replay.progress import parked
 from headwater.replay.ways import Ways
 from headwater.replay.window import Window
@@ -149,34 +153,28 @@ class JobRun:
         if (ahead := self._ahead.get(backfill.subject)) is None:
             ahead = await self._look_at(backfill)
         part = await self._jobs.start_part(job, backfill.subject, ahead)
-        if not part.bound:
-            return
-        async with ways.source.connection() as connection:
-            types = await backfill.types(connection)
-        after, reported = part.checkpoint, len(part.details)
-        since = [] if job.since is None else [job.since]
-        while True:
-            query = backfill.page(types, after=after is not None, since=job.since is not None, bound=True)
-            keys = (*part.bound, *(after or []))
-            rows = await ways.source.fetch(query, job.tenant, job.app, ways.chunk, *since, *keys)
-            size = max(1, ways.window // 2)
-            for start in range(0, len(rows), size):
-                some = rows[start : start + size]
-                after = backfill.position(some[-1])
-                step = await self._say(backfill, some, reported < DETAILS)
-                failpoints.reached("backfill.appended")
-                step = msgspec.structs.replace(
-                    step, checkpoint=after, details=step.details[: DETAILS - reported]
-                )
-                await self._jobs.checkpoint(job, backfill.subject, step)
-                reported += len(step.details)
-                failpoints.reached("backfill.checkpointed")
-            if len(rows) < ways.chunk:
-                return
+        reported, size = len(part.details), max(1, ways.window // 2)
+
+        async def write(step: Step) -> None:
+            await self._jobs.checkpoint(job, backfill.subject, step)
+            failpoints.reached("backfill.checkpointed")
+
+        pages = Pages(ways.source, backfill, job, ways.chunk)
+        async with aclosing(pages.of(part)) as reading, Behind(write) as behind:
+            async for rows in reading:
+                for start in range(0, len(rows), size):
+                    some = rows[start : start + size]
+                    step = await self._say(backfill, some, reported < DETAILS)
+                    failpoints.reached("backfill.appended")
+                    details = step.details[: DETAILS - reported]
+                    reported += len(details)
+                    position = backfill.position(some[-1])
+                    await behind.take(msgspec.structs.replace(step, checkpoint=position, details=details))
+            await behind.end()
 
     async def _say(self, backfill: Backfill, rows: Sequence[Row], report: bool) -> Step:
         """Append rows as historical events; a row that can not be said is counted and reported, not fatal."""
-        appends: list[tuple[str, Fields]] = []
+        appends: list[Append] = []
         details: list[dict[str, Any]] = []
         refused: dict[str, str] = {}
         for row in rows:
@@ -199,14 +197,14 @@ class JobRun:
             details=details,
         )
 
-    def _entries(self, event: Event, version: int | None) -> list[tuple[str, Fields]]:
+    def _entries(self, event: Event, version: int | None) -> list[Append]:
         job = self.job
         said = Said(event, job.tenant, version, correlation=f"sync-{job.tenant}-{job.id}")
         ways = self._ways
         envelope = said.envelope(ways.service, realm=ways.realm, target=job.app, job=job.id)
-        return self._ways.outgoing.entries(envelope, ())
+        return self._ways.outgoing.appends(envelope, ())
 
-    async def _append(self, appends: list[tuple[str, Fields]]) -> dict[str, str]:
+    async def _append(self, appends: list[Append]) -> dict[str, str]:
         if not appends:
             return {}
         failpoints.reached("backfill.appending")

@@ -336,6 +336,17 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint: list[str] | None = None
     details: list[dict[str, Any]] = []
 
+    def plus(self, later: Step) -> Step:
+        """Both as one. Pure."""
+        return Step(
+            published=self.published + later.published,
+            appended={**self.appended, **later.appended},
+            read=self.read + later.read,
+            refused={**self.refused, **later.refused},
+            checkpoint=later.checkpoint or self.checkpoint,
+            details=[*self.details, *later.details],
+        )
+
 
 def _text(bound: list[str]) -> str:
     return msgspec.json.encode(bound).decode()

@@ -51,7 +51,9 @@ async def test_a_runner_that_stood_still_past_its_lease_appends_and_writes_nothi
     await until(stands_still)
     heir = shop.start(runner(shop, chunk=10, window=10, lease=LEASE))
     job = await ended(shop, job)
-    assert (job.state, job.token, await said(shop)) == ("verified", 2, 30)
+    once = await said(shop)
+    assert (job.state, job.token) == ("verified", 2)
+    assert 30 <= once <= 30 + 5  # what the zombie had appended and not written down yet is said again
     before = await trail(shop, job)
     await shop.stop(heir)
 
@@ -60,7 +62,7 @@ async def test_a_runner_that_stood_still_past_its_lease_appends_and_writes_nothi
 
     assert second.state == "verified"
     assert ("zombie", "verified") in await trail(shop, second)
-    assert await said(shop) == 30 + 30
+    assert await said(shop) == once + 30
     assert (await Jobs(shop.source).get(job.id), await trail(shop, job)) == (job, before)
     assert await shop.goods() == goods
 

@@ -103,6 +103,29 @@ def test_an_event_with_anything_more_takes_the_long_way(odd: dict[str, object]) 
     assert controls.CODEC.plain(msgspec.structs.replace(envelope, **odd)) is None
 
 
+@given(NASTY, NASTY, NASTY, NASTY, st.booleans())
+def test_history_is_packed_as_the_long_way_packs_it(
+    key: str, name: str, correlation: str, job: str, state: bool
+) -> None:
+    event = (
+        GoodChanged(good_id=key, name=name) if state else GoodSold(sale_id=key, good_id=name, amount=2**60)
+    )
+    said = Envelope(id="i", event=event, tenant="t", time="now", source="s", op=event.op, version=2**60)
+    past = msgspec.structs.replace(said, historical=True, target="shelf", correlation=correlation, job=job)
+
+    assert short_way(SHOP, past) == long_way(SHOP, past)
+
+
+def test_history_of_the_usual_kind_takes_the_short_way_and_each_job_and_correlation_its_own() -> None:
+    event = GoodChanged(good_id="g", name="n")
+    said = Envelope(id="i", event=event, tenant="t", time="now", source="s", version=1, target="shelf")
+    for job, correlation in (("j1", "c1"), ("j2", "c1"), ("j1", "c2"), ("", "")):
+        past = msgspec.structs.replace(said, historical=True, job=job, correlation=correlation)
+
+        assert all(isinstance(one, bytes) for _, one in SHOP.appends(past, ()))
+        assert short_way(SHOP, past) == long_way(SHOP, past)
+
+
 def test_an_update_that_means_gone_says_so_after_one_that_means_there() -> None:
     outgoing = Outgoing(codec, catalogue)
     about = {"assignment_id": "a1", "user_id": "u1", "organization_id": "o1"}
