@@ -39,6 +39,13 @@ SELECT md5(string_agg(part, ' ' ORDER BY part)) FROM (
      UNION ALL SELECT concat_ws('.', conrelid::regclass, conname) FROM pg_constraint
      UNION ALL
     SELECT concat_ws('.', tgrelid::regclass, tgname, tgenabled) FROM pg_trigger WHERE NOT tgisinternal
+     UNION ALL SELECT concat_ws('.', seqrelid::regclass, seqcache, seqincrement, seqmax) FROM pg_sequence
+     UNION ALL
+    SELECT concat_ws('.', oid::regclass, relacl::text, relrowsecurity, relforcerowsecurity, reloptions::text)
+      FROM pg_class WHERE relnamespace::regnamespace::text IN ('public', 'headwater')
+     UNION ALL
+    SELECT concat_ws('.', oid::regprocedure, md5(prosrc), proacl::text) FROM pg_proc
+     WHERE pronamespace::regnamespace::text IN ('public', 'headwater')
      UNION ALL
     SELECT setconfig::text FROM pg_db_role_setting JOIN pg_database AS d ON d.oid = setdatabase
      WHERE datname = current_database()) AS parts

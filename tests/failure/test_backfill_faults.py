@@ -256,7 +256,7 @@ async def test_live_changes_of_the_rows_that_are_said_are_never_overwritten(shop
     async def change() -> None:
         while going:
             key = chance.choice(sorted(goods))
-            if chance.random() < 0.2:
+            if chance.random() < 0.2 and len(goods) > 20:  # on a slow machine it goes on for long
                 await shop.remove(key)
                 goods.pop(key)
             else:
