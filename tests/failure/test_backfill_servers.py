@@ -126,7 +126,7 @@ async def test_a_comparison_whose_postgres_dies_says_nothing_and_the_next_one_is
 
     async def again() -> bool:
         report = await Reconciler(shop.history()).reconcile(shop.tenant, "shelf", Wish())
-        return [one.state for one in report.outcomes] == ["diverged"]
+        return [one.state for one in report.outcomes] == ["differing"]
 
     await until(again)
 
