@@ -17,9 +17,9 @@ from headwater.broker import lag
 from headwater.database import Connection, Database, load
 from headwater.errors import HeadwaterError, ServerUnavailable
 from headwater.publish.outgoing import gather
+from headwater.replay import agreeing
 from headwater.replay.backfill import Backfill, chosen
 from headwater.replay.digest import Comparer, Comparison, Mirrored
-from headwater.replay.job_run import record_pass
 from headwater.replay.jobs import Job, Jobs
 from headwater.replay.progress import Standing, parked, standing
 from headwater.replay.ways import Ways
@@ -168,9 +168,10 @@ class History:
     async def _one(
         self, comparer: Comparer, sink: Database, backfill: Backfill, mirrored: Mirrored, tenant: str
     ) -> Comparison:
+        before = await agreeing.signals(self.ways.source, sink, mirrored.app)
         compared = await comparer.compare(backfill, mirrored, tenant)
         if compared.clean:
-            await record_pass(self.ways.source, sink, tenant, mirrored)
+            await agreeing.agreed(self.ways.source, tenant, mirrored, before)
         return compared
 
     async def _group(self, app: str) -> GroupReport | None:

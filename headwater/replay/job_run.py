@@ -25,9 +25,10 @@ from headwater.database import Database, Row, load
 from headwater.errors import BrokerRefused, EventError, JobRefused, ServerUnavailable
 from headwater.event import Event
 from headwater.publish import Said
+from headwater.replay import agreeing
 from headwater.replay.backfill import Backfill
 from headwater.replay.behind import Behind
-from headwater.replay.digest import Comparer, Comparison, Differences, Mirrored
+from headwater.replay.digest import Comparer, Comparison, Differences
 from headwater.replay.jobs import DETAILS, Ahead, Cancelled, Fenced, Job, Jobs, Part, Paused, Step
 from headwater.replay.pacing import Pacer, slower
 from headwater.replay.pages import Pages
@@ -318,11 +319,14 @@ class JobRun:
             mirrored = self._ways.mirrored[self.job.app].get(part.subject)
             if mirrored is None:
                 continue
-            one = await comparer.compare(
-                self._ways.backfill(part.subject), mirrored, self.job.tenant, caught_up=self._caught_up
-            )
+            backfill, tenant = self._ways.backfill(part.subject), self.job.tenant
+            before = await agreeing.signals(self._ways.source, sink, self.job.app)
+            one = await comparer.compare(backfill, mirrored, tenant, caught_up=self._caught_up)
             if one.clean:
-                await record_pass(self._ways.source, sink, self.job.tenant, mirrored)
+                await agreeing.agreed(self._ways.source, tenant, mirrored, before)
+            else:
+                how = await comparer.differences(backfill, mirrored, tenant, one.differing)
+                await agreeing.differs(self._ways.source, tenant, one, how, (self.job.app, before))
             found.append(one)
             await self._keep()
         return found
@@ -363,14 +367,6 @@ class JobRun:
             await asyncio.sleep(0.05)
             await self._keep()
         return version
-
-
-async def record_pass(source: Database, sink: Database, tenant: str, mirrored: Mirrored) -> None:
-    """Remember a clean comparison together with the loss signals of that moment."""
-    signals = await sink.fetchrow(load(__file__, "loss_signals"), mirrored.app)
-    if signals is not None:
-        about = (tenant, mirrored.app, mirrored.subject, signals["gap"], signals["sink"])
-        await source.execute(load(__file__, "record_pass"), *about)
 
 
 def _summary(subject: str, found: Differences) -> str:

@@ -7,13 +7,15 @@ is signalled while a comparison runs leaves its result unknown: it may have look
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import msgspec
 
 from headwater import telemetry
 from headwater.database import Database, load
 from headwater.errors import HeadwaterError, JobRefused
+from headwater.replay import agreeing
+from headwater.replay.agreeing import Signals
 from headwater.replay.backfill import Backfill
 from headwater.replay.content import Content
 from headwater.replay.digest import Mirrored
@@ -45,14 +47,6 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     """Mend no more than so many keys of a subject; None: all."""
     patience: float = 10.0
     """Seconds the application has to apply what was said before, and then what mends it."""
-
-
-class Signals(NamedTuple):
-    """What tells that something may have been lost, at one moment."""
-
-    gap: int
-    sink: str
-    epoch: int
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,9 +147,7 @@ class Reconciler:
 
     async def signals(self, app: str) -> Signals:
         """The loss signals of this moment."""
-        epoch = await self.ways.source.fetchval(load(__file__, "epoch"))
-        row = await self.sink(app).fetchrow(load(__file__, "signals"), app)
-        return Signals(row["gap"], row["sink"], epoch) if row else Signals(0, "", epoch)
+        return await agreeing.signals(self.ways.source, self.sink(app), app)
 
     async def known(self, tenant: str | None = None, app: str | None = None) -> list[dict[str, Any]]:
         """What the last comparisons said, as far as it still holds."""

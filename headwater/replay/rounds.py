@@ -19,7 +19,8 @@ from headwater.database import Connection, connect, is_unavailable, load
 from headwater.errors import JobRefused, ServerUnavailable
 from headwater.patience import backoff, pause
 from headwater.publish.outgoing import gather
-from headwater.replay.reconcile import Reconciler, Signals, Wish
+from headwater.replay.agreeing import Signals
+from headwater.replay.reconcile import Reconciler, Wish
 
 log = telemetry.logger(__name__)
 _KEEPER = 0x7265636F6E  # "recon": the advisory lock that says who compares

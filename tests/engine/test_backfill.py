@@ -11,7 +11,7 @@ import pytest
 
 from headwater.clock import now
 from headwater.errors import JobRefused
-from headwater.replay import Runner, Ways
+from headwater.replay import Runner, Ways, agreeing
 from headwater.replay.jobs import Ahead, Fenced, Job, Jobs, Step
 from headwater.replay.states import State
 from headwater.testing import controls, until
@@ -364,6 +364,33 @@ async def test_entries_that_the_application_parked_are_counted_and_named(shop: S
     assert "2 of this job's entries are parked" in (job.error or "")  # said, and said again to repair
     found = await shop.history().standing(job)
     assert (found.parked, found.subjects[0].applied) == (2, 5)
+    assert await known(shop) == [("goods", "differing", "1 missing", 5, 4)]
+
+    await shop.sink.execute("ALTER TABLE goods DROP CONSTRAINT other")
+    await Jobs(shop.source).retry(job, "op")
+    await became(shop, job, "verified")
+    assert await known(shop) == [("goods", "agreed", "", None, None)]
+
+
+async def known(shop: Shop) -> list[tuple[Any, ...]]:
+    """What the last comparison said."""
+    rows = await shop.source.fetch("SELECT * FROM headwater.agreement ORDER BY subject")
+    about = ("subject", "state", "reason", "source_count", "applied_count")
+    return [tuple(row[name] for name in about) for row in rows]
+
+
+async def test_a_comparison_answers_for_no_loss_that_is_recorded_while_it_looks(shop: Shop) -> None:
+    before = await agreeing.signals(shop.source, shop.sink, "shelf")
+    await shop.sink.execute(
+        "INSERT INTO headwater.gap (app, stream, kind, entry) VALUES ('shelf', 'goods', 'trimmed', '1-0')"
+    )
+    await agreeing.agreed(shop.source, shop.tenant, controls.MIRRORED["shelf"]["goods"], before)
+
+    now = await agreeing.signals(shop.source, shop.sink, "shelf")
+    row = await shop.source.fetchrow("SELECT gap, sink, epoch FROM headwater.agreement")
+    assert row is not None
+    assert tuple(row) == tuple(before)
+    assert now.gap > before.gap, "the loss is newer than what is known, so it puts it in doubt"
 
 
 async def test_a_long_query_does_not_delay_a_pause_or_the_end_of_a_job(shop: Shop) -> None:

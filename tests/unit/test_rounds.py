@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headwater.replay.reconcile import Signals, first
+from headwater.replay.agreeing import Signals
+from headwater.replay.reconcile import first
 from headwater.replay.rounds import loss
 
 KEYS = st.lists(st.sampled_from("abc"), max_size=5)

@@ -1,8 +1,8 @@
--- Remember a clean comparison, with the loss signals it knew of.
--- $1 tenant, $2 app, $3 subject, $4 last gap, $5 sink incarnation -> nothing
+-- Remember a clean comparison, with the loss signals of the moment before it began.
+-- $1 tenant, $2 app, $3 subject, $4 last gap, $5 sink incarnation, $6 epoch -> nothing
 WITH agreed AS (
     INSERT INTO headwater.agreement AS a (tenant, app, subject, state, agreed_at, gap, sink, epoch)
-    SELECT $1, $2, $3, 'agreed', clock_timestamp(), $4, $5, epoch FROM headwater.meta
+    VALUES ($1, $2, $3, 'agreed', clock_timestamp(), $4, $5, $6)
     ON CONFLICT (tenant, app, subject) DO UPDATE
        SET state = 'agreed', reason = '', level = 1, kinds = '{}', tries = 0, gap = excluded.gap, sink = excluded.sink,
            epoch = excluded.epoch, checked_at = clock_timestamp(), agreed_at = clock_timestamp(), seconds = 0,
