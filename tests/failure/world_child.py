@@ -36,7 +36,7 @@ class Tempo(msgspec.Struct, frozen=True, kw_only=True):
     """Both of the relay."""
     repairs: float = 0.0
     """Seconds between looks of the relay at what was lost; 0: it does not look."""
-    idle_in_transaction: float = 60.0
+    idle_in_transaction: float = DatabaseSettings().idle_in_transaction
     timeout: float = 5.0
     """Of Redis."""
     attempts: int = 2
