@@ -12,10 +12,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import signal
+import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from random import Random
@@ -26,7 +28,7 @@ import msgspec
 from headwater.clock import monotonic
 from headwater.delivery import Pace
 from headwater.embedded import Servers
-from headwater.errors import BrokerUnavailable, HeadwaterError
+from headwater.errors import BrokerUnavailable
 from headwater.publish import Outgoing, Republisher
 from headwater.publish.span import Between, Span
 from headwater.testing import PostgresProxy, RedisProxy, RunningServers, controls, until
@@ -49,6 +51,11 @@ STEPS = (0.0, 0.0, 3600.0, -3600.0)
 """How wrong the clock of a process may be."""
 SAY_EVERY = 0.15
 REST = 120.0
+SURE = (
+    *("deaths of a worker", "deaths of a relay", "restarts of Redis", "crashes of Postgres", "FLUSHALLs"),
+    *("faults of RedisProxy", "faults of PostgresProxy", "late copies", "chunks", "clocks stepped"),
+)
+"""What every storm must have seen, or it proves nothing."""
 
 
 class Report(NamedTuple):
@@ -79,15 +86,16 @@ class Chaos:
             await self._start(place, role)
             self._keepers.append(asyncio.create_task(self._keep(place, role), name=f"keep {place}"))
         saying = asyncio.create_task(self._say(), name="say")
+        self._keepers.append(saying)  # one that fails ends the storm, not only its calm
         try:
             await self._rage(seconds)
             self._calm = True
             await saying
             return await self._rest()
         finally:
-            for task in (saying, *self._keepers):
+            for task in self._keepers:
                 task.cancel()
-            await asyncio.gather(saying, *self._keepers, return_exceptions=True)
+            await asyncio.gather(*self._keepers, return_exceptions=True)
 
     async def _start(self, place: int, role: str) -> None:
         step = 0.0 if self._calm else self._chance.choice(STEPS)
@@ -250,15 +258,36 @@ async def chaos(seed: int, logs: Path) -> AsyncIterator[Chaos]:
         yield Chaos(found, servers, proxies)
 
 
-async def main(seconds: float, seed: int) -> None:
-    """One storm; its report as JSON."""
-    with tempfile.TemporaryDirectory() as folder:
-        async with chaos(seed, Path(folder)) as storm:
-            report = await storm.run(seconds)
-    found = {"seed": seed, "seconds": seconds, "rest": round(report.seconds, 1), **report.happened}
-    print(msgspec.json.format(msgspec.json.encode({**found, **report.verdict.counts()})).decode())
-    if report.verdict:
-        raise HeadwaterError(f"not what was said: {report.verdict}")
+async def told(seconds: float, seed: int, limit: float) -> dict[str, object]:
+    """One storm and what is to be said of it, also where it failed or took longer than `limit` seconds."""
+    found: dict[str, object] = {"seed": seed, "seconds": seconds}
+    happened: Counter[str] = Counter()
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            async with asyncio.timeout(limit), chaos(seed, Path(folder)) as storm:
+                happened = storm.happened
+                report = await storm.run(seconds)
+                found |= {"rest": round(report.seconds, 1), **report.verdict.counts()}
+                found["differs"] = str(report.verdict) if report.verdict else ""
+    except Exception as error:  # noqa: BLE001, RUF100 (whatever it is, the report tells it)
+        found["error"] = "".join(traceback.format_exception(error))[-6000:]
+    return {**found, **happened}
+
+
+def faults(found: Mapping[str, object]) -> list[str]:
+    """What is wrong with a storm: it failed, something differs, or something did not bite. Pure."""
+    if "error" in found:
+        return ["it failed"]
+    wrong = [kind for kind in Verdict.__struct_fields__ if found[kind]]
+    return wrong + [f"no {name}" for name in SURE if not found.get(name)]
+
+
+def main(seconds: float, seed: int) -> int:
+    """One storm; its report as JSON, always. The exit status: 1 when anything is wrong with it."""
+    found = asyncio.run(told(seconds, seed, 2 * seconds + 10 * REST))
+    wrong = faults(found)
+    print(msgspec.json.format(msgspec.json.encode({**found, "wrong": wrong})).decode(), flush=True)
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":
@@ -266,4 +295,4 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000)
     given = parser.parse_args()
-    asyncio.run(main(given.seconds, given.seed))
+    sys.exit(main(given.seconds, given.seed))
