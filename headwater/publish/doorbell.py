@@ -12,8 +12,10 @@ import asyncio
 from headwater import clock
 from headwater.database import Connection, load
 
-BUSY = 300
-"""Rows within a second from which on the relay looks by itself."""
+BUSY = 50
+"""Rows within a second from which on the relay looks by itself.
+
+Where a commit takes milliseconds, a few more notifications keep all commits waiting for each other."""
 QUIET = 0.25
 """Seconds without a row after which it wants to be woken again."""
 LOOK = 0.003

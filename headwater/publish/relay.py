@@ -150,12 +150,13 @@ class Relay:
                 if before is not None:
                     self._note(mover, await before[1])
                 before = batch, asyncio.create_task(mover.finish(marks, batch), name="relay-pass")
-                if len(batch.rows) < most or mover.refusals:
+                found_all = len(batch.rows) < most
+                if mover.refusals or (found_all and not bell.looking):
                     self._note(mover, await before[1])
                     before = None
-                    if len(batch.rows) < most:
-                        trial = mover.refusals.next_trial(clock.monotonic())
-                        await bell.wait(len(batch.rows), poll if trial is None else min(poll, trial))
+                if found_all:
+                    trial = mover.refusals.next_trial(clock.monotonic())
+                    await bell.wait(len(batch.rows), poll if trial is None else min(poll, trial))
             if before is not None:
                 self._note(mover, await before[1])
         except BaseException:

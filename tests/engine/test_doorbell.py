@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from headwater.database import Tx
@@ -94,3 +95,20 @@ async def test_one_that_leads_no_more_silences_nobody(shop: Shop) -> None:
     assert zombie.looking
     assert after_the_zombie
     assert await silent(shop)
+
+
+async def test_commits_are_silent_once_transactions_of_one_row_come_often(shop: Shop) -> None:
+    relay = await leading(shop, poll=NEVER)
+    said = 0
+
+    async def some_more() -> bool:
+        nonlocal said
+        said += BUSY // 2
+        await asyncio.gather(*(shop.sell(f"one-{n}") for n in range(said - BUSY // 2, said)))
+        return await silent(shop)
+
+    await until(some_more, every=0.001)
+
+    last = f"one-{said - 1}"
+    assert await until(lambda: there(shop, last))
+    assert await until(lambda: not relay._doorbell.looking)

@@ -136,6 +136,12 @@ async def test_a_leader_that_stops_hands_over(shop: Shop) -> None:
     await has(shop, ["s1"])
 
 
+async def written_large(shop: Shop, size: int) -> None:
+    """The row with the key `large`, as somebody may have written it past the function that refuses such."""
+    large = "UPDATE headwater.outbox SET data = json_build_object('x', repeat('x', $1)) WHERE key = 'large'"
+    assert await shop.source.execute(large, size) == "UPDATE 1"
+
+
 async def test_a_row_that_can_not_be_encoded_is_set_aside_and_its_neighbours_flow(shop: Shop) -> None:
     await shop.enable()
     await shop.sell("before")
@@ -146,12 +152,13 @@ async def test_a_row_that_can_not_be_encoded_is_set_aside_and_its_neighbours_flo
         ("good.sold", "bad", '{"saleId": "other", "goodId": "g", "amount": 1}', "x", None),
         ("good.sold", "bad", '{"saleId": "bad", "goodId": "a\\u0000b", "amount": 1}', "x", None),
         ("good.sold", "bad", '{"saleId": "bad", "goodId": "\\ud800", "amount": 1}', "x", None),
-        ("good.sold", "bad", f'{{"saleId": "bad", "goodId": "{"x" * 270_000}", "amount": 1}}', "x", None),
+        ("good.sold", "large", "{}", "x", None),
         ("good.invented", "bad", "{}", "x", None),
         ("good.removed", good, f'{{"goodId": "{good}"}}', "u", 7),
     ]
     for kind, key, data, op, version in bad:
         await shop.source.execute(say, kind, shop.tenant, key, data, op, version)
+    await written_large(shop, 270_000)
     await shop.sell("behind")
 
     shop.start(shop.relay())
@@ -182,9 +189,9 @@ async def test_a_row_that_breaks_the_program_that_reads_it_is_set_aside_too(shop
 
 
 async def test_of_a_row_that_is_too_large_only_its_beginning_is_read(shop: Shop) -> None:
-    large = "json_build_object('x', repeat('x', 2000000))"
-    say = f"SELECT headwater.publish('good.sold', $1, 'bad', {large}, op => 'x')"
+    say = "SELECT headwater.publish('good.sold', $1, 'large', '{}', op => 'x')"
     await shop.source.execute(say, shop.tenant)
+    await written_large(shop, 2_000_000)
     async with connected(shop) as connection:
         mover = Mover(shop.broker, shop.outgoing, controls.ENABLEMENT, epoch=1)
         batch = await mover.take(connection, 10)
