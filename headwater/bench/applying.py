@@ -11,15 +11,18 @@ from typing import NamedTuple
 
 from headwater.bench import limits, usage
 from headwater.bench.figures import Figure, figure
-from headwater.bench.handlers import VERSIONS, WAYS, Way
+from headwater.bench.handlers import VERSIONS, WAYS, Way, sale
 from headwater.bench.sizes import Sizes
 from headwater.bench.world import BenchFailed, Process, World
 from headwater.testing import until
 
 PIECE = 5_000
+EACH_PART = 5
+"""One by one is slow: this part of the events tells as much."""
 PARTS = (0.1, 0.5, 0.9)
 """Of a backlog, where memory is looked at."""
 STATEMENT = "the runtime's own statement, bare, 1,000 rows, 2 connections"
+EACH = "the function's statements one by one, bare, transactions of 1,000, 2 connections"
 UPSERT = "plain upsert, bare, 1,000 rows, 2 connections"
 DRAIN = "raw XREADGROUP 1,000 + XACK, not parsed"
 
@@ -137,11 +140,13 @@ async def apply(world: World, sizes: Sizes) -> list[Figure]:
     """Rounds of the limits and of every way, in turn."""
     bare = await limits.Bare.open(world)
     events = [world.good(*one).envelope("bench") for one in order(sizes.events)]
-    against: dict[str, list[float]] = {STATEMENT: [], UPSERT: [], DRAIN: []}
+    sales = [sale(world.tenant, *one).envelope("bench") for one in order(sizes.events // EACH_PART)]
+    against: dict[str, list[float]] = {EACH: [], STATEMENT: [], UPSERT: [], DRAIN: []}
     found: dict[tuple[str, int], list[Cost]] = {}
     for _ in range(sizes.rounds):
         against[STATEMENT].append(await bare.gated(events))
         against[UPSERT].append(await bare.plain(events))
+        against[EACH].append(await bare.each(sales))
         for way in WAYS:
             for workers in (1, 2) if way in sizes.pairs else (1,):
                 await world.empty()
@@ -149,7 +154,11 @@ async def apply(world: World, sizes: Sizes) -> list[Figure]:
                 if (way, workers) == ("upsert", 1):
                     against[DRAIN].append(await limits.drain(world, WAYS[way]))
                 found.setdefault((way, workers), []).append(await drain(world, way, count, workers))
-    figures = [_figure(way, workers, costs, against) for (way, workers), costs in found.items()]
+    beside = {name: values for name, values in against.items() if name != EACH}
+    figures = [
+        _figure(way, workers, costs, against if way == "function" else beside)
+        for (way, workers), costs in found.items()
+    ]
     return figures + await _flood(world, sizes.flood)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import asyncpg
@@ -14,9 +14,14 @@ import asyncpg
 from headwater.bench.handlers import Way
 from headwater.bench.world import SHELF, BenchFailed, World
 from headwater.broker.protocol import pack, pack_append
+from headwater.database import load
+from headwater.delivery import applier
 from headwater.delivery.mirror import Mirror, compile_mirror
 from headwater.event import Envelope, Fields
 from headwater.testing import controls
+
+if TYPE_CHECKING:
+    Bound = asyncpg.Connection[asyncpg.Record]
 
 PLAIN = """
 INSERT INTO goods (tenant_id, good_id, name, price, note)
@@ -26,8 +31,10 @@ SELECT tenant::uuid, key::uuid, name, price::numeric, note
 ON CONFLICT (tenant_id, good_id) DO UPDATE
    SET name = excluded.name, price = excluded.price, note = excluded.note
 """
+SALE = "INSERT INTO sales VALUES ($1, $2, $3, $4)"
 BATCH = 1000
 CONNECTIONS = 2
+TILL = "till"
 
 
 class Raw:
@@ -157,20 +164,44 @@ class Bare:
             yield Prepared(len(some), self._mirror.arguments(SHELF, 1, newest))
 
     async def _run(self, statement: str, batches: list[Prepared]) -> float:
-        await self._world.empty()
-        connections = [await asyncpg.connect(self._world.sink.url) for _ in range(CONNECTIONS)]
-        prepared = [await connection.prepare(statement) for connection in connections]
         waiting = iter(batches)
 
-        async def lane(number: int) -> None:
+        async def lane(connection: Bound) -> None:
+            prepared = await connection.prepare(statement)
             for batch in waiting:
-                await prepared[number].fetch(*batch.arguments)
+                await prepared.fetch(*batch.arguments)
 
+        return sum(batch.events for batch in batches) / await self._timed(lane)
+
+    async def each(self, events: Sequence[Envelope]) -> float:
+        """The inbox of a batch, then a statement an event, one after the other: events a second."""
+        inbox = load(applier.__file__, "inbox")
+        waiting = iter([events[at : at + BATCH] for at in range(0, len(events), BATCH)])
+
+        async def lane(connection: Bound) -> None:
+            for batch in waiting:
+                async with connection.transaction():
+                    await connection.fetch(
+                        inbox, TILL, [one.id for one in batch], [one.tenant for one in batch]
+                    )
+                    for one in batch:
+                        await connection.execute(SALE, *_sale(one))
+
+        return len(events) / await self._timed(lane)
+
+    async def _timed(self, lane: Callable[[Bound], Awaitable[None]]) -> float:
+        await self._world.empty()
+        connections = [await asyncpg.connect(self._world.sink.url) for _ in range(CONNECTIONS)]
         begun = time.perf_counter()
-        await asyncio.gather(*map(lane, range(CONNECTIONS)))
+        await asyncio.gather(*map(lane, connections))
         took = time.perf_counter() - begun
         await asyncio.gather(*(connection.close() for connection in connections))
-        return sum(batch.events for batch in batches) / took
+        return took
+
+
+def _sale(envelope: Envelope) -> tuple[Any, ...]:
+    event: Any = envelope.event
+    return event.sale_id, envelope.tenant, event.good_id, event.amount
 
 
 async def keyset(world: World) -> float:

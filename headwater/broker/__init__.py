@@ -11,6 +11,7 @@ from headwater.broker.entry import (
     GroupState,
     Portion,
     StreamState,
+    latest,
 )
 from headwater.broker.features import Features
 from headwater.broker.look import Seen, look
@@ -28,5 +29,6 @@ __all__ = [
     "Portion",
     "Seen",
     "StreamState",
+    "latest",
     "look",
 ]

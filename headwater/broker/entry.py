@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from headwater.event import Fields
@@ -24,6 +25,16 @@ class EntryId(NamedTuple):
 
 
 START = EntryId(0, 0)
+
+
+def latest(ids: Sequence[str]) -> str:
+    """The one that is furthest in the stream. Raises ValueError for none, and for what is no id."""
+    if len(ids) < 3 or len({one.find("-") for one in ids}) > 1 or "-" not in ids[0]:
+        return max(ids, key=EntryId.parse)
+    # With as many digits before the dash, the latest moment is the last in the alphabet; of its
+    # sequences the longest is the highest.
+    moment = max(ids).partition("-")[0] + "-"
+    return max([(len(one), one) for one in ids if one.startswith(moment)])[1]
 
 
 class Entry(NamedTuple):

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 import asyncpg
 
 from headwater import failpoints, telemetry
-from headwater.broker import EntryId
+from headwater.broker import latest
 from headwater.database import Database, Tx, load
 from headwater.delivery import handlers
 from headwater.delivery.consumer import Consumer, Function, Upsert
@@ -121,7 +121,7 @@ class Applier:
                 taken.setdefault(delivery.stream, []).append(delivery.entry)
         if taken:
             streams = list(taken)
-            entries = [max(taken[stream], key=EntryId.parse) for stream in streams]
+            entries = [latest(taken[stream]) for stream in streams]
             await tx.execute(load(__file__, "advance"), self.consumer.app, self.name, streams, entries)
 
     async def settle(

@@ -113,8 +113,10 @@ class Settler:
             await self._delay(consumer.app, delayed)
             await self._forgive(consumer.app, found.work, outcomes)
         self.counts.skipped += len(found.skipped)
-        late = {(delivery.stream, delivery.entry) for delivery, _ in delayed}
-        return await self._acknowledge([one for one in deliveries if (one.stream, one.entry) not in late])
+        if delayed:
+            late = {(delivery.stream, delivery.entry) for delivery, _ in delayed}
+            deliveries = [one for one in deliveries if (one.stream, one.entry) not in late]
+        return await self._acknowledge(deliveries)
 
     def _measure(self, found: Sorted, outcomes: Sequence[Outcome], seconds: float) -> None:
         """Feed the metrics, once a batch: a count a stream and outcome, one time for the transaction."""
