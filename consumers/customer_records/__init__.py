@@ -1,0 +1,1 @@
+"""A customer's record that two services keep: what both sides do alike."""
