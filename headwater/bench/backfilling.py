@@ -17,6 +17,8 @@ from headwater.testing import controls, until
 
 WINDOW = 500
 """The default."""
+APPLIED = 50_000
+"""Rows that the bare statement of apply is measured with at most."""
 LIVE_RATE = 50
 """Live events a second while a backfill runs."""
 FILL = """
@@ -123,7 +125,7 @@ async def _probe(world: World, state: Callable[[], Awaitable[str | None]]) -> Sp
 async def backfill(world: World, sizes: Sizes) -> list[Figure]:
     """The large one as it is by default, then smaller ones under several windows with live events beside."""
     await fill(world, sizes.rows)
-    limit = {"pages of 1,000 by key, read and dropped": [await limits.keyset(world)]}
+    limit = await _limits(world, sizes.rows)
     run = await catch_up(world, sizes.rows, WINDOW)
     name = f"{sizes.rows:,} rows, window {WINDOW}"
     details = {"runner_peak_mib": run.runner, "worker_peak_mib": run.worker, "state": run.state}
@@ -149,6 +151,18 @@ async def backfill(world: World, sizes: Sizes) -> list[Figure]:
         found += _beside_live(f"{paced:,} rows, window {window}", run, alone, unpaced)
     await world.empty()
     return found
+
+
+async def _limits(world: World, rows: int) -> dict[str, list[float]]:
+    """Each leg without headwater's bookkeeping, in rows a second; the slowest first."""
+    bare = await limits.Bare.open(world)
+    events = [world.good(number, number + 1).envelope("bench") for number in range(min(rows, APPLIED))]
+    legs = {
+        "pages of 1,000 by key, read and dropped": [await limits.keyset(world)],
+        "the same, encoded and appended 500 at a time": [await limits.said(world)],
+        "the statement of apply, bare": [await bare.gated(events)],
+    }
+    return dict(sorted(legs.items(), key=lambda leg: leg[1]))
 
 
 async def _alone(world: World, sizes: Sizes) -> Spread:

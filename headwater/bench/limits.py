@@ -18,6 +18,7 @@ from headwater.database import load
 from headwater.delivery import applier
 from headwater.delivery.mirror import Mirror, compile_mirror
 from headwater.event import Envelope, Fields
+from headwater.publish import Said
 from headwater.testing import controls
 
 if TYPE_CHECKING:
@@ -220,3 +221,23 @@ async def keyset(world: World) -> float:
         return read / (time.perf_counter() - begun)
     finally:
         await connection.close()
+
+
+async def said(world: World, pipeline: int = 500) -> float:
+    """The same pages as events, appended `pipeline` at a time, one after the other: rows a second."""
+    past, rows = controls.BACKFILL, 0
+    async with world.source.connection() as connection:
+        types = await past.types(connection)
+        query, after, begun = past.page(types, after=False, since=False), list[str](), time.perf_counter()
+        while page := await connection.fetch(query, world.tenant, SHELF, BATCH, *after):
+            for at in range(0, len(page), pipeline):
+                some = page[at : at + pipeline]
+                told = [Said(past.say(row), world.tenant, row["version"]) for row in some]
+                envelopes = [one.envelope("bench", target=SHELF, job="limit") for one in told]
+                appends = [one for said in envelopes for one in world.outgoing.appends(said, ())]
+                await world.broker.append(appends)
+            rows, after = rows + len(page), past.position(page[-1])
+            query = past.page(types, after=True, since=False)
+        took = time.perf_counter() - begun
+    await world.empty()
+    return rows / took
