@@ -12,8 +12,10 @@ import pytest_asyncio
 
 from headwater.broker import Appender, Broker, Entry
 from headwater.errors import DatabaseUnavailable, EventError
-from headwater.publish import DirectProducer, Outgoing, Said
+from headwater.publish import DirectProducer, Enablement, Outgoing, Said
+from headwater.publish.outgoing import MOST_KNOWN
 from headwater.testing import FaultProxy, RunningServers, controls, until
+from tests.engine.conftest import Shop
 
 
 @dataclass
@@ -281,3 +283,16 @@ async def test_a_state_without_a_version_is_refused(counter: Counter) -> None:
         await counter.producer.publish(controls.GoodChanged(good_id="g1", name="tea"), tenant=counter.tenant)
 
     assert raised.value.reason == "missing_version"
+
+
+async def test_tenants_that_said_nothing_for_long_are_forgotten(shop: Shop) -> None:
+    enablement = Enablement(shop.source, controls.ENABLEMENT, ttl=0.0)
+    await enablement([str(uuid.UUID(int=number)) for number in range(MOST_KNOWN + 1)])
+    before = len(enablement._known)
+
+    await shop.enable()
+    found = await enablement([shop.tenant])
+
+    assert found == {shop.tenant: {"shelf"}}
+    assert before == MOST_KNOWN + 1
+    assert len(enablement._known) == 1
