@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 
 Side = Literal["auth", "customer"]
 SIDES: tuple[Side, Side] = ("auth", "customer")
-FIELDS = ("name", "email", "alive")
+FIELDS = ("name", "email")
 
 
 class Vector(NamedTuple):
@@ -57,7 +57,7 @@ class Edit(NamedTuple):
 class Field(NamedTuple):
     """A value, and the edit it came by."""
 
-    value: str | bool
+    value: str
     edit: Edit
 
 
@@ -67,7 +67,13 @@ class Copy(NamedTuple):
     vector: Vector
     name: Field
     email: Field
-    alive: Field
+    gone: Vector = Vector()
+    """Every edit that somebody deleted, and the deletions themselves."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether it has an edit that nobody deleted: one made elsewhere meanwhile keeps it alive."""
+        return not self.gone.holds(self.vector)
 
 
 class Verdict(Enum):
@@ -91,19 +97,24 @@ class Meeting(NamedTuple):
 def first(side: Side, name: str, email: str) -> Copy:
     """A record that a side has just made."""
     edit = Edit(side, 1)
-    return Copy(Vector().raised(side), Field(name, edit), Field(email, edit), Field(True, edit))
+    return Copy(Vector().raised(side), Field(name, edit), Field(email, edit))
 
 
-def edited(copy: Copy, side: Side, **values: str | bool) -> Copy:
-    """The copy after an edit on one side; the copy itself where nothing is new."""
+def edited(copy: Copy, side: Side, **values: str) -> Copy:
+    """The copy after an edit on one side, alive; the copy itself where nothing is new."""
     new = {name: value for name, value in values.items() if getattr(copy, name).value != value}
-    if not new:
+    if not new and copy.alive:
         return copy
-    # Who edits a record means one that is there: a deletion elsewhere must not take the edit with it.
-    new.setdefault("alive", copy.alive.value)
     vector = copy.vector.raised(side)
     edit = Edit(side, getattr(vector, side))
-    return copy._replace(vector=vector, **{name: Field(value, edit) for name, value in new.items()})
+    fields = {name: Field(value, edit) for name, value in new.items()}
+    return Copy(vector, fields.get("name", copy.name), fields.get("email", copy.email), copy.gone)
+
+
+def deleted(copy: Copy, side: Side) -> Copy:
+    """The copy after one side deleted it; the copy itself where it is gone already."""
+    vector = copy.vector.raised(side)
+    return copy._replace(vector=vector, gone=vector) if copy.alive else copy
 
 
 def meet(mine: Copy, theirs: Copy, prefer: Side | None) -> Meeting:
@@ -120,11 +131,11 @@ def meet(mine: Copy, theirs: Copy, prefer: Side | None) -> Meeting:
     for name in FIELDS:
         one, other = getattr(mine, name), getattr(theirs, name)
         fields[name], clash = _joined(one, other, (mine.vector, theirs.vector), prefer or "auth")
-        if clash and name != "alive":
+        if clash:
             clashes.append(name)
     if clashes and prefer is None:
         return Meeting(Verdict.CONCURRENT, mine, tuple(clashes))
-    joined = Copy(mine.vector.joined(theirs.vector), **fields)
+    joined = Copy(mine.vector.joined(theirs.vector), **fields, gone=mine.gone.joined(theirs.gone))
     return Meeting(Verdict.CONCURRENT, joined, tuple(clashes))
 
 
@@ -137,7 +148,5 @@ def _joined(one: Field, other: Field, vectors: tuple[Vector, Vector], prefer: Si
         return other, False
     if mine.counts(other.edit):
         return one, False
-    if one.value is not other.value and True in {one.value, other.value}:  # it lives, whoever is preferred
-        return (one if one.value is True else other), True
     winner = one if one.edit.side == prefer else other
     return winner, one.value != other.value

@@ -16,6 +16,7 @@ from consumers.customer_records.meeting import (
     Side,
     Vector,
     Verdict,
+    deleted,
     edited,
     first,
     meet,
@@ -25,7 +26,7 @@ START = first("auth", "Ada", "ada@acme.example")
 
 
 def shown(copy: Copy) -> tuple[object, ...]:
-    return (copy.name.value, copy.email.value, copy.alive.value)
+    return (copy.name.value, copy.email.value, copy.alive)
 
 
 class Sides:
@@ -41,10 +42,12 @@ class Sides:
         self.concurrent: set[tuple[Vector, Vector]] = set()
 
     def edit(self, side: Side) -> None:
-        change = self.chance.choice(["name", "email", "alive"])
-        value = self.chance.random() < 0.7 if change == "alive" else f"{change} {self.chance.randint(1, 4)}"
+        change = self.chance.choice(["name", "email", "deletion"])
         before = self.copies[side]
-        self.copies[side] = edited(before, side, **{change: value})
+        if change == "deletion":
+            self.copies[side] = deleted(before, side)
+        else:
+            self.copies[side] = edited(before, side, **{change: f"{change} {self.chance.randint(1, 4)}"})
         if self.copies[side] != before:
             self.edits += 1
             self.send(side)
@@ -155,10 +158,17 @@ def test_the_same_edit_on_both_sides_is_told_and_is_no_clash() -> None:
 
 
 def test_a_record_deleted_on_one_side_and_edited_on_the_other_lives_on() -> None:
-    deleted, changed = edited(START, "auth", alive=False), edited(START, "customer", name="C")
-    for one, other in ((deleted, changed), (changed, deleted)):
+    removed, changed = deleted(START, "auth"), edited(START, "customer", name="C")
+    for one, other in ((removed, changed), (changed, removed)):
         assert shown(meet(one, other, None).copy) == ("C", "ada@acme.example", True)
-    assert not meet(changed, edited(changed, "auth", alive=False), None).copy.alive.value
+    assert not meet(changed, deleted(changed, "auth"), None).copy.alive
+
+
+def test_a_record_that_both_sides_deleted_is_gone_and_comes_back_with_the_next_edit() -> None:
+    both = meet(deleted(START, "auth"), deleted(START, "customer"), None).copy
+    assert not both.alive
+    assert deleted(both, "auth") is both
+    assert edited(both, "auth", name="Ada").alive
 
 
 def test_what_changes_nothing_counts_as_no_edit() -> None:
