@@ -1,135 +1,174 @@
-"""A backfill, and a comparison, whose servers really end: killed, started again, emptied."""
+"""A backfill and a reconciliation while a whole server stops or forgets: late at worst, and never said early.
+
+On servers of their own, which end and begin as those of others do.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
-from typing import Any
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import asyncpg
+import msgspec
 import pytest
 import pytest_asyncio
 
-from headwater.database.migrate import APP, SOURCE
+from headwater.database.migrate import SOURCE
 from headwater.embedded import Servers
 from headwater.errors import ServerUnavailable
-from headwater.replay import Job
-from headwater.replay.reconcile import Reconciler, Wish
+from headwater.replay import History
+from headwater.replay.reconcile import Reconciler, Report, Wish
 from headwater.testing import RunningServers, controls, until
 from tests.engine.conftest import Shop, Stock, opened
 from tests.engine.entries import GOODS
-from tests.engine.test_backfill import GROUP, asked, ended, runner, said, stocked
-
-ROWS, PAGE = 400, 50
-
-
-class Own:
-    """A shop on servers of its own, to be killed."""
-
-    def __init__(self, shop: Shop, servers: Servers) -> None:
-        self.shop = shop
-        self.servers = servers
-
-    async def half_said(self) -> tuple[dict[str, str], Job]:
-        """Goods, and a job that said half of them: a group that reads nothing holds it back."""
-        goods = await stocked(self.shop, ROWS)
-        await self.shop.broker.create_group(self.shop.key(GOODS), GROUP)
-        await self.shop.broker.read(GROUP, "sleeper", [self.shop.key(GOODS)], count=1, block=0.01)
-        self.shop.start(runner(self.shop, chunk=PAGE, window=ROWS // 2, lease=2.0))
-        job = await asked(self.shop)
-
-        async def half() -> bool:
-            return await said(self.shop) == ROWS // 2
-
-        await until(half)
-        assert await self.shop.goods() == {}
-        return goods, job
-
-    async def postgres_dies(self) -> None:
-        """Killed and started again, with what was committed."""
-        await self.servers.postgres.kill()
-        await self.servers.postgres.start()
-
-    async def redis_dies(self) -> None:
-        """Killed and started again, with nothing."""
-        await self.servers.redis.kill()
-        await self.servers.redis.start()
+from tests.engine.test_backfill import GROUP, asked, became, ended, runner, said, sleeper, stocked
+from tests.failure.claims import watched
+from tests.failure.test_backfill_faults import is_said, nothing_unread, trail
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def pair() -> AsyncIterator[tuple[Servers, tuple[Stock, Stock]]]:
-    """Servers that no other module uses, and databases to copy there."""
+async def own() -> AsyncIterator[Servers]:
+    """Servers that nobody else is on."""
+    async with Servers.start(durable=False) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def sources(own: Servers) -> AsyncIterator[Stock]:
+    """Copies of a source database on that Postgres."""
     async with contextlib.AsyncExitStack() as stack:
-        servers = await stack.enter_async_context(Servers.start(durable=False))
-        running = RunningServers(servers.redis_url, servers.postgres_url(), servers)
-        templates = Stock(running, SOURCE, controls.SOURCE_TABLES), Stock(running, APP, controls.SINK_TABLES)
-        for stock in templates:
-            await stock.open(stack)
-        yield servers, templates
+        running = RunningServers(own.redis_url, own.postgres_url(), own)
+        stock = Stock(running, SOURCE, controls.SOURCE_TABLES)
+        await stock.open(stack)
+        yield stock
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def own(pair: tuple[Servers, tuple[Stock, Stock]]) -> AsyncIterator[Own]:
-    servers, templates = pair
-    async with opened(templates, servers.redis_url) as shop:
-        yield Own(shop, servers)
+async def shaky(own: Servers, sources: Stock, templates: tuple[Stock, Stock]) -> AsyncIterator[Shop]:
+    """A shop on that Redis, with its source on that Postgres, and the application where it always is."""
+    async with opened((sources, templates[1]), own.redis_url) as world:
+        yield world
 
 
-async def test_a_redis_that_is_flushed_at_half_of_a_backfill_is_filled_again(own: Own) -> None:
-    goods, job = await own.half_said()
-    await own.shop.broker.execute("FLUSHALL")
-    own.shop.start(own.shop.worker())
+def right(shop: Shop, goods: dict[str, str]) -> Callable[[], Awaitable[bool]]:
+    """Whether the application has exactly these goods."""
 
-    assert (await ended(own.shop, job)).state == "verified"
-    assert await own.shop.goods() == goods
+    async def equal() -> bool:
+        return await shop.goods() == goods
 
-
-async def test_a_redis_that_comes_back_empty_at_half_of_a_backfill_is_filled_again(own: Own) -> None:
-    goods, job = await own.half_said()
-    await own.redis_dies()
-    own.shop.start(own.shop.worker())
-
-    assert (await ended(own.shop, job)).state == "verified"
-    assert await own.shop.goods() == goods
+    return equal
 
 
-async def test_a_postgres_that_dies_at_half_of_a_backfill_costs_nothing_but_time(own: Own) -> None:
-    goods, job = await own.half_said()
-    own.shop.start(own.shop.worker())
-    await own.postgres_dies()
-
-    assert (await ended(own.shop, job)).state == "verified"
-    assert await own.shop.goods() == goods
+async def flushed(own: Servers, shop: Shop) -> None:
+    await shop.broker.execute("FLUSHALL")
 
 
-async def test_a_comparison_whose_postgres_dies_says_nothing_and_the_next_one_is_right(own: Own) -> None:
-    shop = own.shop
-    goods = await stocked(shop, ROWS)
+async def begun_empty(own: Servers, shop: Shop) -> None:
+    before = own.redis.pid
+    await own.redis.kill()  # it keeps nothing
+    await own.redis.start()
+    assert own.redis.pid != before
+
+
+@pytest.mark.parametrize("lose", [flushed, begun_empty])
+async def test_a_redis_that_forgets_everything_at_half_of_a_backfill_is_filled_again(
+    own: Servers, shaky: Shop, lose: Callable[[Servers, Shop], Awaitable[None]]
+) -> None:
+    shop = shaky
+    goods = await stocked(shop, 200)
     await shop.enable()
+    await sleeper(shop)
+    shop.start(runner(shop, chunk=50, window=100))
+    async with watched(shop, right(shop, goods)) as claims:
+        job = await asked(shop)
+        await until(lambda: is_said(shop, 100))
+
+        await lose(own, shop)
+        await became(shop, job, "catching_up")
+        assert await said(shop) == 100  # the fault bit: the first half is nowhere
+        assert await shop.goods() == {}
+        shop.start(shop.worker())
+
+        assert (await ended(shop, job)).state == "verified"
+        assert await shop.goods() == goods
+    assert "repair" in [what for _, what in await trail(shop, job)]
+    assert (claims.early, bool(claims.agreed)) == ([], True)
+
+
+async def stop_at_once(own: Servers) -> None:
+    """As `pg_ctl stop -m immediate`: nothing is written, everybody is cut off."""
+    os.kill(own.postgres.pid, signal.SIGQUIT)
+    await own.postgres.stop()
+
+
+async def awake(shop: Shop) -> None:
+    """Somebody reads what the sleeper left, and no group that does nothing holds a window any more."""
     shop.start(shop.worker())
-    shop.start(runner(shop))
-    assert (await ended(shop, await asked(shop))).state == "verified"
-    await shop.sink.execute("DELETE FROM goods WHERE good_id = $1", min(goods))
-    locking = await asyncpg.connect(shop.sink.url)
-    await locking.execute("BEGIN; LOCK TABLE goods IN ACCESS EXCLUSIVE MODE")
-    comparing = asyncio.create_task(Reconciler(shop.history()).reconcile(shop.tenant, "shelf", Wish()))
-    waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = $1"
-    await until(lambda: shop.source.fetchval(waits, shop.sink.url.rpartition("/")[2]))
-
-    await own.postgres_dies()
-
-    with pytest.raises(ServerUnavailable):
-        await comparing
-    locking.terminate()
-    assert [row["state"] for row in await known(shop)] == ["agreed"], "as the backfill left it"
-
-    async def again() -> bool:
-        report = await Reconciler(shop.history()).reconcile(shop.tenant, "shelf", Wish())
-        return [one.state for one in report.outcomes] == ["differing"]
-
-    await until(again)
+    await shop.broker.execute("XGROUP", "DELCONSUMER", shop.key(GOODS), GROUP, "sleeper")
 
 
-async def known(shop: Shop) -> list[Any]:
-    return await until(lambda: Reconciler(shop.history()).known(shop.tenant, "shelf"))  # type: ignore[return-value]
+async def answers(url: str) -> bool:
+    try:
+        connection = await asyncpg.connect(url)
+    except (OSError, asyncpg.PostgresError):
+        return False
+    await connection.close()
+    return True
+
+
+async def test_a_source_that_is_stopped_and_started_in_the_middle_of_a_backfill_costs_only_time(
+    own: Servers, shaky: Shop
+) -> None:
+    shop = shaky
+    goods = await stocked(shop, 40)
+    await shop.enable()
+    await sleeper(shop)
+    shop.start(runner(shop, chunk=10, window=10, lease=0.8))
+    async with watched(shop, right(shop, goods)) as claims:
+        job = await asked(shop)
+        await until(lambda: is_said(shop, 10))
+
+        await stop_at_once(own)
+        assert not await answers(shop.source.url)
+        await awake(shop)
+        await until(lambda: nothing_unread(shop))
+        await until(lambda: claims.refused)
+        assert len(await shop.goods()) < len(goods)
+        await own.postgres.start()
+
+        assert (await ended(shop, job)).state == "verified"
+        assert await shop.goods() == goods
+    assert (claims.early, bool(claims.agreed)) == ([], True)
+
+
+async def mend(shop: Shop) -> Report:
+    """Compare, and say what is missing, a few rows ahead of who reads them at most."""
+    ways = msgspec.structs.replace(shop.ways(), window=10)
+    reconciler = Reconciler(History(ways, controls.ENABLEMENT))
+    return await reconciler.reconcile(shop.tenant, "shelf", Wish(level=2, fix=True, patience=30.0))
+
+
+async def test_a_source_that_is_stopped_and_started_while_it_is_compared_is_mended_the_next_time(
+    own: Servers, shaky: Shop
+) -> None:
+    shop = shaky
+    goods = await stocked(shop, 40)
+    await shop.enable()
+    await sleeper(shop)
+    async with watched(shop, right(shop, goods)) as claims:
+        first = asyncio.create_task(mend(shop))
+        await until(lambda: is_said(shop, 10))
+
+        await stop_at_once(own)
+        await awake(shop)
+        with pytest.raises(ServerUnavailable):
+            await first
+        await until(lambda: claims.refused)
+        await own.postgres.start()
+
+        assert (await mend(shop)).agreed
+        assert await shop.goods() == goods
+    assert (claims.early, bool(claims.agreed)) == ([], True)
