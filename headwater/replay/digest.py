@@ -16,11 +16,13 @@ from typing import Any, NamedTuple
 import msgspec
 
 from headwater import clock
-from headwater.database import Database, load
+from headwater.database import Database, Row, load
 from headwater.errors import DeclarationError
 from headwater.replay.backfill import Backfill
 
 BUCKETS = 1024
+PATIENCE = 600.0
+"""Seconds that a statement over everything a tenant has may take."""
 
 
 class Mirrored(msgspec.Struct, frozen=True):
@@ -168,7 +170,7 @@ class Comparer:
             f"SELECT ({key} & {BUCKETS - 1})::int AS bucket, count(*) AS count, bit_xor({both}) AS digest "
             f"FROM (\n{versions}\n) AS v GROUP BY 1"
         )
-        rows = await database.fetch(query, tenant, app)
+        rows = await whole(database, query, tenant, app)
         return {row["bucket"]: Bucket(row["count"], row["digest"]) for row in rows}
 
     async def _keys(
@@ -179,7 +181,7 @@ class Comparer:
             f"SELECT v.key, v.version FROM (\n{versions}\n) AS v "
             f"WHERE ({key} & {BUCKETS - 1})::int = ANY ($3::int[])"
         )
-        rows = await database.fetch(query, tenant, app, list(buckets))
+        rows = await whole(database, query, tenant, app, list(buckets))
         return {row["key"]: row["version"] for row in rows}
 
     async def _hashes(self) -> tuple[str, str]:
@@ -198,6 +200,16 @@ class Comparer:
                 raise DeclarationError(f"table {mirrored.table!r} lacks tenant_id or {mirrored.key!r}")
             self._sinks[mirrored.subject] = types
         return self._sinks[mirrored.subject]
+
+
+async def whole(database: Database, query: str, *values: object) -> list[Row]:
+    """Run a statement over everything a tenant has. Raises DatabaseUnavailable."""
+    async with database.connection() as connection, connection.transaction(readonly=True):
+        await connection.execute(f"SET LOCAL statement_timeout = {round(PATIENCE * 1000)}")
+        # Of tables that were filled a moment ago the planner knows nothing, and would visit one of them
+        # again for each row of the other.
+        await connection.execute("SET LOCAL enable_nestloop = off")
+        return await connection.fetch(query, *values, timeout=PATIENCE)
 
 
 async def common_hash(source: Database, sink: Database) -> str:

@@ -14,11 +14,8 @@ from typing import NamedTuple
 from headwater.database import Database, Row, load
 from headwater.errors import DeclarationError
 from headwater.replay.backfill import Backfill
-from headwater.replay.digest import BUCKETS, Bucket, Buckets, Mirrored, common_hash
+from headwater.replay.digest import BUCKETS, Bucket, Buckets, Mirrored, common_hash, whole
 from headwater.replay.kinds import Held
-
-PATIENCE = 600.0
-"""Seconds that a statement over everything a tenant has may take."""
 
 
 class Shown(NamedTuple):
@@ -114,10 +111,7 @@ class Sides:
         return {row["key"]: row["letter"] for row in rows}
 
     async def _fetch(self, database: Database, query: str, *more: list[int] | list[str]) -> list[Row]:
-        async with database.connection() as connection, connection.transaction(readonly=True):
-            await connection.execute(f"SET LOCAL statement_timeout = {round(PATIENCE * 1000)}")
-            values = (self.tenant, self.mirrored.app, *more)
-            return await connection.fetch(query, *values, timeout=PATIENCE)
+        return await whole(database, query, self.tenant, self.mirrored.app, *more)
 
     @property
     def _number(self) -> str:

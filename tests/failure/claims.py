@@ -6,17 +6,21 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+from headwater.clock import now
 from headwater.errors import ServerUnavailable
+from headwater.patience import pause
 from headwater.replay.reconcile import Reconciler
 from tests.engine.conftest import Shop
 
 
 class Claims:
-    """What was said about one tenant of a shop, while rows of the application only came nearer to the truth."""
+    """What was said about a tenant whose rows in the application only come nearer to the truth."""
 
     def __init__(self, shop: Shop, truth: Callable[[], Awaitable[bool]]) -> None:
         self._shop = shop
         self._truth = truth
+        self.since = now()
+        """What was said before is about what was there before."""
         self.told = 0
         """Answers."""
         self.refused = 0
@@ -44,24 +48,28 @@ class Claims:
         status = await history.status(shop.tenant, "shelf")
         claims = [] if status.state != "clean" and status.needed is not False else [f"status {status}"]
         for row in await Reconciler(history).known(shop.tenant, "shelf"):
-            claims += [f"agreement {row}"] if row["state"] == "agreed" else []
+            new = row["state"] == "agreed" and row["checked_at"] > self.since
+            claims += [f"agreement {row}"] if new else []
         jobs = await history.jobs.listed(shop.tenant, "shelf", limit=1)
         return claims + [f"job {one}" for one in jobs if one.state == "verified"]
 
 
 @contextlib.asynccontextmanager
-async def watched(shop: Shop, truth: Callable[[], Awaitable[bool]]) -> AsyncIterator[Claims]:
-    """Ask until the block ends, and once more. Raises what an answer should never be."""
-    claims, going = Claims(shop, truth), True
+async def watched(
+    shop: Shop, truth: Callable[[], Awaitable[bool]], *, every: float = 0.0
+) -> AsyncIterator[Claims]:
+    """Ask until the block ends, and once more; `every`: seconds between an answer and the next question."""
+    claims, ending = Claims(shop, truth), asyncio.Event()
 
     async def ask() -> None:
-        while going:
+        await claims.ask()
+        while not await pause(ending, every):
             await claims.ask()
 
     asking = asyncio.create_task(ask())
     try:
         yield claims
     finally:
-        going = False
+        ending.set()
         await asking
     await claims.ask()

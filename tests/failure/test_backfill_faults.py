@@ -8,7 +8,6 @@ from random import Random
 
 import msgspec
 
-from headwater.broker import Broker, provision
 from headwater.database import Database
 from headwater.replay import Job, Runner
 from headwater.replay.jobs import Jobs
@@ -26,6 +25,7 @@ from tests.engine.test_backfill import (
     stocked,
 )
 from tests.failure.children import Children
+from tests.failure.claims import watched
 
 LEASE = 0.8
 
@@ -137,25 +137,6 @@ def ways_of(shop: Shop, source: Database) -> object:
     return msgspec.structs.replace(shop.ways(), source=source, chunk=10, window=10, lease=LEASE)
 
 
-async def test_a_redis_that_loses_everything_at_half_is_filled_again(shop: Shop) -> None:
-    goods = await stocked(shop, 40)
-    await sleeper(shop)
-    shop.start(runner(shop, chunk=20, window=20))
-    job = await asked(shop)
-    await until(lambda: is_said(shop, 20))
-
-    keys = await shop.broker.execute("KEYS", shop.catalogue.keys.prefix + "*")
-    await shop.broker.execute("DEL", *keys)
-    await became(shop, job, "catching_up")
-    assert await said(shop) == 20
-    assert await shop.goods() == {}
-    shop.start(shop.worker())
-
-    assert (await ended(shop, job)).state == "verified"
-    assert await shop.goods() == goods
-    assert "repair" in [what for _, what in await trail(shop, job)]
-
-
 async def test_while_no_worker_lives_a_job_waits_and_nobody_is_told_that_both_agree(shop: Shop) -> None:
     goods = await stocked(shop, 30)
     await shop.enable()
@@ -174,26 +155,42 @@ async def test_while_no_worker_lives_a_job_waits_and_nobody_is_told_that_both_ag
     assert await shop.goods() == goods
 
 
-async def test_what_changed_and_went_while_the_application_was_away_is_right_when_it_is_back(
+async def test_what_went_and_changed_while_the_application_was_disabled_is_right_when_it_is_enabled_again(
     shop: Shop,
 ) -> None:
-    goods = await stocked(shop, 50)
+    goods = await stocked(shop, 200)
+    await shop.enable()
     shop.start(shop.relay())
     shop.start(shop.worker())
     shop.start(runner(shop))
     assert (await ended(shop, await asked(shop))).state == "verified"
+    await shop.source.execute("DELETE FROM enabled")
     keys = sorted(goods)
-    for key in keys[:5]:
+    for key in keys[:10]:
         await shop.remove(key)
-        del goods[key]
-    for key in keys[5:10]:
+    await shop.source.execute("DELETE FROM goods WHERE good_id::text = ANY ($1)", keys[10:20])  # nothing said
+    await shop.source.execute("DELETE FROM headwater.tombstone WHERE key = ANY ($1)", keys[5:15])  # long ago
+    for key in keys[20:30]:
         await shop.put("changed", key)
-        goods[key] = "changed"
-    assert len(await shop.goods()) == 50
-
-    assert (await ended(shop, await asked(shop))).state == "verified"
-
+    await shop.source.execute("UPDATE goods SET name = 'changed' WHERE good_id::text = ANY ($1)", keys[30:40])
+    wanted = {key: "changed" if key in keys[20:40] else goods[key] for key in keys[20:]}
     assert await shop.goods() == goods
+    assert (await shop.history().status(shop.tenant, "shelf")).state != "clean"
+
+    async def right() -> bool:
+        return await shop.goods() == wanted
+
+    await shop.enable()
+    job = await asked(shop)
+    async with watched(shop, right) as claims:
+        job = await ended(shop, job)
+        assert (job.state, await shop.goods()) == ("verified", wanted)
+    assert (claims.early, bool(claims.agreed)) == ([], True)
+    repairs = [one["detail"] for one in await Jobs(shop.source).events(job.id) if one["what"] == "repair"]
+    assert repairs == ["goods: 10 orphan"]
+    entries = await shop.broker.range(shop.key(GOODS), count=1000)
+    said_gone = [one.fields or {} for one in entries if (one.fields or {})[b"op"] == b"d"]
+    assert sorted(one[b"key"].decode() for one in said_gone) == keys[:20]
 
 
 async def test_rows_that_left_the_scope_leave_the_application_once_the_source_confirmed_it(
@@ -217,31 +214,6 @@ async def test_rows_that_left_the_scope_leave_the_application_once_the_source_co
     await shop.source.execute("UPDATE goods SET price = 1")  # and back again
     assert (await ended(shop, await asked(shop))).state == "verified"
     assert await shop.goods() == goods
-
-
-async def test_what_another_group_has_not_read_or_acknowledged_outlives_a_backfill(shop: Shop) -> None:
-    key = shop.key(GOODS)
-    await provision.apply(shop.broker, shop.catalogue)
-    await shop.broker.create_group(key, "foreign")
-    foreign = Broker(shop.redis_url)  # the shop's own blocks in its worker's reads
-    shop.start(shop.relay())
-    await shop.enable()
-    live = {await shop.put(f"live {number}"): f"live {number}" for number in range(20)}
-    await until(lambda: is_said(shop, 20))
-    held = await foreign.read("foreign", "slow", [key], count=10, block=0.01)
-    goods = {**live, **await stocked(shop, 300)}
-    shop.start(shop.worker())
-    shop.start(runner(shop))
-
-    assert (await ended(shop, await asked(shop))).state == "verified"
-
-    assert len(await shop.goods()) == len(goods)
-    bodies = await shop.broker.bodies(key, [one.id for one in held])
-    assert [one.fields for one in bodies] == [one.fields for one in held]
-    rest = await foreign.read("foreign", "slow", [key], count=1000, block=0.01)
-    assert len(rest) == 10 + len(goods)
-    assert [(one.fields or {}).get(b"hist") for one in rest] == [b"0"] * 10 + [b"1"] * len(goods)
-    await foreign.close()
 
 
 async def test_live_changes_of_the_rows_that_are_said_are_never_overwritten(shop: Shop) -> None:

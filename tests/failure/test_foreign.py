@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.engine.conftest import Shop
 from tests.failure.foreign import LIVE, survived
 
-ENTRIES = 20_000
+ENTRIES = 5_000
 """More at `python -m tests.failure.foreign --entries 1000000`."""
 
 
