@@ -94,8 +94,8 @@ class Endpoints:
         options = await read_json(request, Options)
         _check_since(options.since_date)
         if options.dry_run:
-            counts = await _known(self._service.preview(tenant, app, options))
-            return reply(dry_report(tenant, app, counts))
+            code, counts = await _known(self._service.preview(tenant, app, options))
+            return reply(dry_report(tenant, code, counts))
         job = await _known(self._service.sync_historical_data(tenant, app, options, principal(request).id))
         job = await self._service.finished(job, within=wait) if wait else job
         if job.finished:
@@ -212,7 +212,7 @@ def _wait(request: web.Request) -> float:
 
 def _limit(request: web.Request) -> int:
     text = request.query.get("limit", "50")
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:5]) <= MOST_LISTED):
+    if not (text.isascii() and text.isdigit() and len(text) < 5 and 1 <= int(text) <= MOST_LISTED):
         raise Problem(400, f"limit is a number from 1 to {MOST_LISTED}", field="limit")
     return int(text)
 

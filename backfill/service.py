@@ -177,10 +177,10 @@ class HistoricalSync:
         async with self.history.ways.source.transaction() as tx:
             return await self.history.start(tx, tenant, code, options.switches(), about)
 
-    async def preview(self, tenant: str, app: str, options: Options) -> dict[str, int]:
-        """What a sync would say, by subject. Raises Unknown, NotEnabled."""
+    async def preview(self, tenant: str, app: str, options: Options) -> tuple[str, dict[str, int]]:
+        """The application's code and what a sync would say, by subject. Raises Unknown, NotEnabled."""
         code = await self.enabled(tenant, app)
-        return await self.history.dry_run(tenant, code, options.switches(), options.since_date)
+        return code, await self.history.dry_run(tenant, code, options.switches(), options.since_date)
 
     async def sync_credits(self, tenant: str, app: str, actor: str) -> Job:
         """Queue a sync of credit allocations alone."""

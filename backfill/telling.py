@@ -10,6 +10,7 @@ import msgspec
 from aiohttp import web
 
 from backfill.reports import standing_report
+from headwater.admin import stands
 from headwater.errors import ServerUnavailable
 from headwater.replay import History, Job
 
@@ -24,12 +25,12 @@ async def tell(
 ) -> web.StreamResponse:
     """Events `progress` with the job as JSON at each change, and `end` with it once it has ended.
 
-    While a server is away nothing is told but comments. Ends too when `closing` is set.
+    While a server is away nothing is told but comments. Ends too when `closing` is set, or the key expires.
     """
     answer = web.StreamResponse(headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"})
     await answer.prepare(request)
     told, last = b"", 0.0
-    while not closing.is_set():
+    while not closing.is_set() and stands(request):
         try:
             job = await history.jobs.get(job.id) or job
             report = msgspec.json.encode(standing_report(job, await history.standing(job)))

@@ -1,12 +1,13 @@
 """The admin HTTP interface: who may do what, how bodies are read, how errors are answered."""
 
 from headwater.admin.app import admin_application
-from headwater.admin.auth import KeyRing, Principal, issue, policy, principal, require
+from headwater.admin.auth import EVERY, KeyRing, Principal, issue, policy, principal, require, stands
 from headwater.admin.body import read_json, reply
 from headwater.admin.problem import Problem
 from headwater.admin.server import is_loopback, run_admin
 
 __all__ = [
+    "EVERY",
     "KeyRing",
     "Principal",
     "Problem",
@@ -19,4 +20,5 @@ __all__ = [
     "reply",
     "require",
     "run_admin",
+    "stands",
 ]

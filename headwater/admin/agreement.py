@@ -14,6 +14,7 @@ from headwater.admin.auth import policy, principal
 from headwater.admin.body import read_json, reply
 from headwater.admin.problem import Problem
 from headwater.errors import DeclarationError, HeadwaterError, JobRefused, ServerUnavailable
+from headwater.event.limits import TENANT_LIMIT
 from headwater.replay.reconcile import Reconciler, Report, Wish, as_data
 
 log = telemetry.logger(__name__)
@@ -51,7 +52,8 @@ class Agreement:
     @policy("read", tenant="tenant")
     async def known(self, request: web.Request) -> web.Response:
         """What the last comparisons of each subject said, and who made them."""
-        tenant, app = request.match_info["tenant"], self._app(request)
+        app = self._app(request)
+        tenant = await self._tenant(request, app)
         rows = await self._reconciler.known(tenant, app)
         return reply(
             {
@@ -67,7 +69,8 @@ class Agreement:
     @policy("write", tenant="tenant")
     async def compare(self, request: web.Request) -> web.Response:
         """Compare, and mend where that is asked: 200 with what was found, 202 when it takes longer."""
-        where = request.match_info["tenant"], self._app(request)
+        app = self._app(request)
+        where = await self._tenant(request, app), app
         wait, asked = _wait(request), await read_json(request, Asked)
         wish = Wish(**msgspec.structs.asdict(asked), actor=principal(request).id)
         _check(asked)
@@ -94,6 +97,12 @@ class Agreement:
             return self._reconciler.app(request.match_info["app"])
         except DeclarationError:
             raise Problem(404) from None
+
+    async def _tenant(self, request: web.Request, app: str) -> str:
+        text = request.match_info["tenant"]
+        if not text.isprintable() or len(text) > TENANT_LIMIT:
+            raise Problem(404)
+        return await self._reconciler.spelled(text, app)
 
     async def _end(self, _: web.Application) -> None:
         for task in list(self._running.values()):

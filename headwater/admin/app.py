@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from headwater import telemetry
-from headwater.admin.auth import KeyRing, accept, check_policies, guarded, policy, require
+from headwater.admin.auth import EVERY, KeyRing, accept, check_policies, guarded, policy, require
 from headwater.admin.body import LIMITS, reply
 from headwater.admin.problem import problems
 from headwater.config import AdminSettings
@@ -93,10 +93,10 @@ class Health:
 
     @policy("open")
     async def ready(self, request: web.Request) -> web.Response:
-        """200 when every check passes, 503 when one does not; `?verbose` names them, for a key."""
+        """200 when every check passes, else 503; `?verbose` names them, to a key for all tenants."""
         verbose = "verbose" in request.query
         if verbose:
-            require(request, "read")
+            require(request, "read", EVERY)
         checks = await self._run()
         failed = any(check["status"] != "pass" for check in checks.values())
         body: dict[str, Any] = {"status": "fail" if failed else "pass"}
@@ -138,7 +138,7 @@ def _health(status: int, body: dict[str, Any]) -> web.Response:
 
 
 def _metrics(metrics: Metrics, sample: Callable[[], Awaitable[None]] | None, *, open_to_all: bool) -> Handler:
-    @policy("open" if open_to_all else "read")
+    @policy("open" if open_to_all else "read", tenant=EVERY)
     async def exposition(_: web.Request) -> web.Response:
         if sample is not None:
             try:

@@ -25,6 +25,8 @@ from headwater.errors import DeclarationError
 
 Scope = Literal["read", "write", "open"]
 Function = TypeVar("Function", bound=Callable[..., object])
+EVERY = "*"
+"""In place of a tenant: all of them."""
 _PREFIX = "hwk_"
 _NOBODY = "0" * 64
 
@@ -34,7 +36,7 @@ class Policy(NamedTuple):
 
     scope: Scope
     tenant: str
-    """Name of the part of the path that is a tenant id; empty for none."""
+    """Name of the part of the path that is a tenant id; empty for none, EVERY for what tells of them all."""
 
 
 class Principal(msgspec.Struct, frozen=True):
@@ -46,7 +48,7 @@ class Principal(msgspec.Struct, frozen=True):
 
     def sees(self, tenant: str) -> bool:
         """Whether the tenant is among the key's."""
-        return "*" in self.tenants or tenant.lower() in self.tenants
+        return EVERY in self.tenants or tenant.lower() in self.tenants
 
 
 _PRINCIPAL = web.RequestKey("principal", Principal)
@@ -100,7 +102,10 @@ def issue(
 
 
 def policy(scope: Scope, *, tenant: str = "") -> Callable[[Function], Function]:
-    """Declare what a handler asks for; with `tenant`, which part of its path must be one of the key's."""
+    """Declare what a handler asks for; with `tenant`, which part of its path must be one of the key's.
+
+    EVERY as `tenant`: what it tells is of everybody, and a key for some tenants does not open it.
+    """
 
     def declare(handler: Function) -> Function:
         setattr(handler, _POLICY, Policy(scope, tenant))
@@ -121,14 +126,23 @@ def require(request: web.Request, scope: Scope, tenant: str = "") -> Principal:
     """Who makes this request, having the scope and, where one is named, the tenant.
 
     Raises problems: 401 without a valid key, 403 without the scope, 404 for a tenant that is not
-    the key's. To be called for every record of a body that names a tenant.
+    the key's, 403 for EVERY one with a key for some. To be called for every record of a body that
+    names a tenant.
     """
     who = principal(request)
     if scope not in who.scopes:
         raise Problem(403, f"this key has no {scope} scope")
     if tenant and not who.sees(tenant):
-        raise Problem(404)
+        raise Problem(403, "this key is for some tenants only") if tenant == EVERY else Problem(404)
     return who
+
+
+def stands(request: web.Request) -> bool:
+    """Whether the key of a request that is still being answered is valid yet."""
+    try:
+        return _authenticate(request) == principal(request)
+    except Problem:
+        return False
 
 
 @web.middleware
@@ -136,7 +150,8 @@ async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Ask for what the handler's policy says before it runs."""
     asked = policy_of(request.match_info.handler)
     if asked is not None and asked.scope != "open":
-        require(request, asked.scope, request.match_info.get(asked.tenant, "") if asked.tenant else "")
+        named = asked.tenant and asked.tenant != EVERY
+        require(request, asked.scope, request.match_info.get(asked.tenant, "") if named else asked.tenant)
     return await handler(request)
 
 
@@ -164,7 +179,7 @@ def check_policies(app: web.Application) -> None:
         path = route.resource.canonical if route.resource else "?"
         if declared is None:
             bare.append(f"{route.method} {path}")
-        elif declared.tenant and f"{{{declared.tenant}}}" not in path:
+        elif declared.tenant not in {"", EVERY} and f"{{{declared.tenant}}}" not in path:
             bare.append(f"{route.method} {path} (no {{{declared.tenant}}} in it)")
     if bare:
         raise DeclarationError(

@@ -131,6 +131,9 @@ def start(
 
 
 async def _queue(wiring: Wiring, history: History, scope: _Scope, pace: dict[str, Any]) -> Job:
+    scope = scope._replace(
+        tenant=await history.spelled(scope.tenant, wiring.project.application(scope.app).app)
+    )
     app, options = await _options(wiring, history, scope)
     about = {
         "since": scope.since,

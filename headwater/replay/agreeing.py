@@ -45,5 +45,5 @@ async def differs(
     await source.execute(
         load(__file__, "agreement_keep"),
         *(tenant, app, compared.subject, "differing", reason or "buckets differ", 1, 0.0),
-        *(compared.source_count, compared.applied_count, msgspec.json.encode(kinds).decode(), *before),
+        *(compared.source_count, compared.applied_count, msgspec.json.encode(kinds).decode(), *before, False),
     )

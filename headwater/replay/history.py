@@ -7,6 +7,7 @@ unknown, never guessed.
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
@@ -76,6 +77,17 @@ class History:
         group = self.ways.outgoing.catalogue.group(app)
         return bool(found.get(tenant, set()) & {group.app, *group.aliases})
 
+    async def spelled(self, tenant: str, app: str) -> str:
+        """A tenant's id as rows and entries have it: a UUID has many spellings, and is one tenant."""
+        sink = self.ways.sinks.get(app)
+        if sink is None:
+            return tenant
+        for one in self.ways.mirrored.get(app, {}).values():
+            rows = await sink.fetch(load(__file__, "key_types"), one.table, one.key)
+            if ("tenant_id", "uuid") in [(row["name"], row["type"]) for row in rows]:
+                return as_uuid(tenant)
+        return tenant
+
     async def start(
         self, tx: Connection, tenant: str, app: str, options: Mapping[str, bool], about: Mapping[str, Any]
     ) -> Job:
@@ -123,6 +135,8 @@ class History:
             reason = "Redis does not answer"
         rows = await self.ways.source.fetch(load(__file__, "passes"), tenant, app)
         state, reason = judge(reason, compared, group)
+        if state == "clean" and (wrong := await self._wrong_inside(tenant, app)):
+            state, reason = "differs", wrong
         if state == "clean" and not await self.enabled(tenant, app):
             state, reason = "unknown", "the application is not enabled for this tenant"
         return SyncStatus(
@@ -136,6 +150,14 @@ class History:
             group=group,
             job=latest[0] if latest else None,
         )
+
+    async def _wrong_inside(self, tenant: str, app: str) -> str:
+        """What is known to differ although keys and versions agree; only comparing contents tells."""
+        rows = await self.ways.source.fetch(load(__file__, "agreements"), tenant, app)
+        kinds = {row["subject"]: msgspec.json.decode(row["kinds"]) for row in rows}
+        wrong = [f"{found['corrupt']} of {subject}" for subject, found in kinds.items() if "corrupt" in found]
+        mend = "mend it: headwater reconcile --level 2 --fix"
+        return f"contents differed when they were last compared ({', '.join(wrong)}); {mend}" if wrong else ""
 
     async def dry_run_all(self, tenant: str, app: str) -> dict[str, int]:
         """Rows in scope of every backfill of the system, whether the application reads them or not."""
@@ -192,6 +214,14 @@ class History:
             applied_at=signals["applied_at"] if signals else None,
             parked=signals["parked"] if signals else 0,
         )
+
+
+def as_uuid(text: str) -> str:
+    """As Postgres writes it; what is no UUID as it stands. Pure."""
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        return text
 
 
 def judge(

@@ -11,12 +11,14 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from headwater import telemetry
 from headwater.database import load
 from headwater.replay.digest import reopened
 from headwater.replay.kinds import Kind
 from headwater.replay.saying import Appended, Saying
 from headwater.replay.sides import Sides
 
+log = telemetry.logger(__name__)
 CHUNK = 1000
 SAID_AGAIN: tuple[Kind, ...] = ("missing", "stale", "corrupt")
 
@@ -42,9 +44,11 @@ class Mended(msgspec.Struct, frozen=True):
 class Mending:
     """Mends one subject of one tenant in one application."""
 
-    def __init__(self, sides: Sides, saying: Saying) -> None:
+    def __init__(self, sides: Sides, saying: Saying, patience: float) -> None:
+        """`patience`: seconds that transactions of the source have to end before a key is removed."""
         self._sides = sides
         self._saying = saying
+        self._patience = patience
 
     async def mend(self, kinds: Mapping[Kind, Sequence[str]], *, remove_untracked: bool = False) -> Mended:
         """Say again what is missing, stale or corrupt; remove what the source confirms to be gone.
@@ -75,7 +79,10 @@ class Mending:
 
     async def _remove(self, keys: list[str]) -> Mended:
         sides = self._sides
-        version = await self._saying.version_past_writers()
+        version = await self._saying.version_past_writers(within=self._patience)
+        if version is None:  # what it wrote may bring the row back: another comparison removes it
+            log.warning("reconcile.writers_open", keys=len(keys), subject=sides.mirrored.subject)
+            return Mended()
         there = await sides.said(keys)
         gone = [key for key in keys if key not in there]
         appends = [one for key in gone for one in self._saying.entries(sides.backfill.gone(key), version)]

@@ -89,6 +89,10 @@ class Reconciler:
         """An application's own name. Raises DeclarationError."""
         return self.ways.outgoing.catalogue.group(name).app
 
+    async def spelled(self, tenant: str, app: str) -> str:
+        """As `History.spelled`. Raises DeclarationError, DatabaseUnavailable."""
+        return await self.history.spelled(tenant, self.app(app))
+
     def subjects(self, app: str) -> list[str]:
         """What can be compared: mirrored by a table, and said by a backfill."""
         mirrored = self.ways.mirrored.get(app, {})
@@ -131,14 +135,14 @@ class Reconciler:
 
         Raises as `check`, and ServerUnavailable.
         """
-        app, subjects = await self.check(tenant, app, wish)
+        app, subjects = await self.check(tenant := await self.spelled(tenant, app), app, wish)
         signals = await self.signals(app)
         outcomes = []
         for subject in subjects:
             backfill, mirrored = self.ways.backfill(subject), self.ways.mirrored[app][subject]
             one = Reconciliation(self, tenant, backfill, mirrored, wish)
             outcome = await one.run()
-            await self._keep(tenant, app, outcome, signals)
+            await self._keep(tenant, outcome, wish, (app, signals))
             outcomes.append(outcome)
         report = Report(tenant=tenant, app=app, outcomes=tuple(outcomes))
         what = "repaired" if wish.fix else "compared"
@@ -164,12 +168,19 @@ class Reconciler:
         about = (actor, tenant, app, what, detail[:1000])
         await self.ways.source.execute(load(__file__, "reconcile_note"), *about)
 
-    async def _keep(self, tenant: str, app: str, outcome: Outcome, signals: Signals) -> None:
-        last = outcome.left or outcome.found
+    async def _keep(self, tenant: str, outcome: Outcome, wish: Wish, about: tuple[str, Signals]) -> None:
+        last, (app, signals) = outcome.left or outcome.found, about
+        whole = wish.level > 1 and wish.sample is None
         await self.ways.source.execute(
             load(__file__, "agreement_keep"),
             *(tenant, app, outcome.subject, outcome.state, outcome.reason, last.level, last.seconds),
-            *(last.source_count, last.applied_count, msgspec.json.encode(last.kinds).decode(), *signals),
+            *(
+                last.source_count,
+                last.applied_count,
+                msgspec.json.encode(last.kinds).decode(),
+                *signals,
+                whole,
+            ),
         )
         if outcome.state != "agreed":
             log.warning(
@@ -187,7 +198,7 @@ class Reconciliation:
         self._wish = wish
         self._saying = Saying(ways, tenant, mirrored.app, "reconcile")
         self._sides = Sides(ways.source, reconciler.sink(mirrored.app), backfill, mirrored, tenant)
-        self._mending = Mending(self._sides, self._saying)
+        self._mending = Mending(self._sides, self._saying, wish.patience)
         self._done = Mended()
         self._mended = 0
 

@@ -91,6 +91,9 @@ async def test_what_may_not_be_asked_is_refused_by_name(shop: Shop, call: Client
     assert (await call("GET", where, key="foreign"))[0] == 404
     assert (await call("GET", f"/{shop.tenant}/nobody"))[0] == 404
     assert (await call("POST", "/no-uuid/shelf", {}, key="all"))[0] == 404
+    for strange in ("%00", "%0a", "x" * 65):
+        assert (await call("GET", f"/{strange}/shelf", key="all"))[0] == 404
+        assert (await call("POST", f"/{strange}/shelf", {}, key="all"))[0] == 404
     assert (await call("POST", where, {}))[0] == 409, "it is not enabled"
     await shop.enable()
     for body, field in (

@@ -422,6 +422,20 @@ async def test_readiness_says_which_check_fails_only_to_a_key(call: Client) -> N
     assert verbose[1]["checks"]["redis"]["output"] == "BrokerUnavailable: redis://u:***@h does not answer"
 
 
+async def test_what_tells_of_every_tenant_is_closed_to_a_key_for_some() -> None:
+    app = admin_application(KeyRing(KEYS), metrics=Metrics("1"))
+    async with run_admin(app, "127.0.0.1", 0) as address, aiohttp.ClientSession() as session:
+        ask = Client(session, address, System())
+        for path in ("/metrics", "/readyz?verbose", "/readyz?verbose=1", "/ready?verbose"):
+            status, body, _ = await ask("GET", path, key=READER)
+            assert (status, json.loads(body)["detail"] if isinstance(body, bytes) else body["detail"]) == (
+                403,
+                "this key is for some tenants only",
+            ), path
+            assert (await ask("GET", path))[0] == 200
+        assert (await ask("GET", "/readyz", key=READER))[:2] == (200, {"status": "pass"})
+
+
 async def test_readiness_returns_when_the_trouble_is_over(call: Client) -> None:
     call.system.trouble = "no group"
     assert (await call("GET", "/readyz"))[0] == 503

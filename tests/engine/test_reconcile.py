@@ -368,3 +368,51 @@ async def test_keys_that_are_ahead_are_led_back_as_the_page_says(shop: Shop) -> 
 
     assert (outcome.found.keys, outcome.state) == ({"stale": [key], "orphan": [gone]}, "agreed")
     assert await shop.goods() == {key: "as it was"}
+
+
+async def test_content_known_to_differ_is_not_forgotten_by_a_comparison_of_keys(shop: Shop) -> None:
+    key, *_ = await stocked(shop, 5)
+    await edit(shop, key)
+    assert (await reconciled(shop, Wish(level=2, patience=30.0))).state == "differing"
+
+    await reconciled(shop)
+    kept = await agreement(shop)
+    status = await shop.history().status(shop.tenant, "shelf")
+
+    assert (kept["state"], kept["reason"], kept["kinds"]) == ("differing", "1 corrupt", {"corrupt": 1})
+    assert (status.state, status.needed) == ("differs", True)
+    assert "--level 2 --fix" in status.reason
+    assert (await agreement(shop))["kinds"] == {"corrupt": 1}
+    await lose_row(shop, key)
+    await reconciled(shop)
+    kept = await agreement(shop)
+    assert (kept["reason"], kept["kinds"]) == ("1 missing, 1 corrupt", {"missing": 1, "corrupt": 1})
+    assert (await reconciled(shop, FIX)).state == "agreed"
+    assert (await agreement(shop))["kinds"] == {}
+    assert (await shop.history().status(shop.tenant, "shelf")).state == "clean"
+
+
+async def test_a_tenant_is_the_same_however_its_id_is_spelled(shop: Shop) -> None:
+    await stocked(shop, 3)
+    reconciler = Reconciler(shop.history())
+
+    for spelling in (shop.tenant.upper(), f"{{{shop.tenant}}}", shop.tenant.replace("-", "")):
+        report = await reconciler.reconcile(spelling, "shelf", FIX)
+        assert (report.tenant, report.agreed) == (shop.tenant, True)
+    assert [row["tenant"] for row in await reconciler.known()] == [shop.tenant]
+
+
+async def test_a_transaction_that_stays_open_at_the_source_removes_nothing_and_holds_nobody_up(
+    shop: Shop,
+) -> None:
+    await stocked(shop, 1)
+    await without_triggers(shop, "DELETE FROM goods")
+    async with shop.source.transaction() as tx:
+        await tx.execute("SELECT pg_current_xact_id()")
+        outcome = await reconciled(shop, Wish(fix=True, patience=0.3))
+        assert (outcome.state, outcome.removed) == ("differing", 0)
+        assert outcome.left is not None
+        assert outcome.left.kinds == {"orphan": 1}
+
+    assert (await reconciled(shop, FIX)).state == "agreed"
+    assert await shop.goods() == {}

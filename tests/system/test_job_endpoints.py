@@ -6,11 +6,15 @@ import asyncio
 import json
 import uuid
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import aiohttp
 import pytest_asyncio
 
+from headwater import clock
+from headwater.admin import KeyRing, admin_application, issue, run_admin
+from headwater.config import AdminKey
 from headwater.testing import RunningServers, until
 from tests.system.running import KEYS, Running, running
 
@@ -94,7 +98,7 @@ async def test_jobs_are_listed_newest_first_and_no_more_than_asked_for(system: R
     assert [found["id"] for found in listed] == [second, first]
     assert [found["id"] for found in one] == [second]
     assert (await system.call("GET", at(tenant, app="hr"))).body["jobs"] == []
-    for limit in ("0", "x", "-1", "501", "٣", "9" * 40):
+    for limit in ("0", "x", "-1", "501", "٣", "9" * 40, "0000150000", "00001" + "9" * 5000):
         assert (await system.call("GET", at(tenant) + f"?limit={limit}")).status == 400, limit
 
 
@@ -138,6 +142,26 @@ async def test_progress_is_told_until_the_end(system: Running, tenant: str) -> N
     assert total["read"] == total["published"] == total["delivered"] == total["applied"] == total["expected"]
     assert total["expected"] > 30
     assert told[-1][1]["progress"]["etaSeconds"] == 0
+
+
+async def test_progress_is_told_no_longer_than_the_key_is_valid(system: Running, tenant: str) -> None:
+    job = await queued(system, tenant)
+    await steer(system, tenant, job, "pause")
+    times = [clock.now()]
+    key, line = issue("short", ["read"], [tenant], expires=times[0] + timedelta(hours=1))
+    ring = KeyRing([AdminKey.parse(line)], clock=lambda: times[0])
+    mounts = await system.wiring.http()
+    app = admin_application(ring, mounts=mounts, limits=system.wiring.settings.admin)
+    headers = {"Authorization": f"Bearer {key}"}
+    async with run_admin(app, "127.0.0.1", 0) as (host, port):
+        url = f"http://{host}:{port}{at(tenant, job, 'progress')}"
+        async with system.client.get(url, headers=headers) as stream:
+            assert (await event(stream))[0] == "progress"
+            times[0] += timedelta(hours=2)
+            async with asyncio.timeout(30):
+                assert b"event: end" not in await stream.content.read()
+        async with system.client.get(url, headers=headers) as refused:
+            assert refused.status == 401
 
 
 async def event(stream: aiohttp.ClientResponse) -> tuple[str, Any]:

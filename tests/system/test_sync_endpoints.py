@@ -60,6 +60,19 @@ async def test_a_dry_run_counts_and_publishes_nothing(system: Running, tenant: s
     assert await system.source.fetchval("SELECT count(*) FROM headwater.job WHERE tenant = $1", tenant) == 0
 
 
+async def test_an_application_named_by_its_id_is_answered_by_its_code(system: Running, tenant: str) -> None:
+    await system.toggle(tenant, skipHistoricalSync=True)
+    identity = await system.source.fetchval("SELECT app_id::text FROM applications WHERE app_code = 'crm'")
+
+    dry, whole = (
+        await system.sync(tenant, identity, dryRun=True),
+        await system.sync(tenant, identity, wait=30),
+    )
+
+    for answer in (dry, whole, await system.status(tenant, identity)):
+        assert (answer.status, answer.body["appCode"]) == (200, "crm")
+
+
 async def test_a_sync_answers_at_once_with_the_job_and_where_to_look_for_it(
     system: Running, tenant: str
 ) -> None:
