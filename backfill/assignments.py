@@ -9,6 +9,7 @@ assignments = Backfill(
     subject=ASSIGNMENTS.name,
     scope=load(__file__, "assignments"),
     order=("membership_id",),
+    key_column="membership_id",
     say=lambda row: rows.assignment(AssignmentCreated, row, row["entity_code"]),
     gone=lambda key: AssignmentDeleted(assignment_id=key),
     option="syncAssignments",

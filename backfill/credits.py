@@ -26,6 +26,7 @@ credits = Backfill(  # noqa: A001 (the subject's own name)
     subject=CREDITS.name,
     scope=load(__file__, "credits"),
     order=("allocation_id",),
+    key_column="allocation_id",
     say=_say,
     gone=_gone,
     option="syncCredits",

@@ -17,6 +17,7 @@ organizations = Backfill(
     subject=ORGANIZATIONS.name,
     scope=load(__file__, "organizations"),
     order=("entity_level", "entity_id"),
+    key_column="entity_id",
     say=lambda row: rows.organization(OrganizationCreated, row, row),
     gone=lambda key: OrganizationDeleted(organization_id=key),
     option="syncOrganizations",

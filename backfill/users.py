@@ -9,6 +9,7 @@ users = Backfill(
     subject=USERS.name,
     scope=load(__file__, "users"),
     order=("user_id",),
+    key_column="user_id",
     say=lambda row: rows.user(UserCreated, row),
     gone=lambda key: UserDeleted(user_id=key),
     option="syncUsers",

@@ -17,31 +17,39 @@ from headwater.retention import Collector, Ground, Keep, Swept, Trimmed, Trims, 
 from headwater.retention import trim as trim_streams
 from headwater.topology import Catalogue
 
+_BYTES = {"kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30}
+"""As Redis counts them."""
+
 
 class Keeping(click.ParamType[Keep]):
-    """How much of a stream to keep: an age (7d) or the newest so many entries (100000)."""
+    """How much of a stream to keep: an age (7d), the newest so many entries (100000) or bytes (500mb)."""
 
-    name = "age|entries"
+    name = "age|entries|bytes"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Keep:
-        """One of the two."""
+        """One of the three."""
         if isinstance(value, Keep):
             return value
         if value.isdigit():
             return Keep(None, int(value))
+        number, unit = value[:-2], value[-2:].lower()
+        if number.isdigit() and unit in _BYTES:
+            return Keep(size=int(number) * _BYTES[unit])
         try:
             return Keep(duration(value))
         except (ValueError, OverflowError):
-            self.fail(f"{value!r} is no duration like 7d, and no number of entries", param, ctx)
+            what = "a duration like 7d, a number of entries, or bytes like 500mb"
+            self.fail(f"{value!r} is none of: {what}", param, ctx)
 
 
 @click.command(
     epilog="Examples:  headwater streams trim --dry-run  ·  headwater streams trim  ·  "
     "headwater streams trim --stream credit-events --keep 3d  ·  "
+    "headwater streams trim --keep 500mb --dry-run  ·  "
     "headwater streams trim --stream credit-events --most 1000000 --yes"
 )
 @click.option("--stream", metavar="NAME", help="Only this one: its key, or the name of its family.")
-@click.option("--keep", type=Keeping(), help="Instead of the retention: 7d, or so many entries.")
+@click.option("--keep", type=Keeping(), help="Instead of the retention: 7d, so many entries, or 500mb.")
 @click.option(
     "--most",
     type=click.IntRange(0),
@@ -72,7 +80,15 @@ def trim(
 
     done = connected(invocation, work)
     rows = [_row(one) for one in done.streams if stream is not None or one.length]
-    columns = ("stream", "entries", "would go" if dry_run else "removed", "held by", "passed over", "lost")
+    columns = (
+        "stream",
+        "entries",
+        "bytes",
+        "would go" if dry_run else "removed",
+        "held by",
+        "passed over",
+        "lost",
+    )
     silent = {name: one for name, one in done.groups.items() if not one.holds}
     for name, one in silent.items():
         invocation.out.note(f"{name} holds nothing any more: nobody worked for it for {one.silent:.0f} s")
@@ -103,7 +119,8 @@ def _keys(catalogue: Catalogue, wanted: str | None) -> list[str] | None:
 def _row(one: Trimmed) -> tuple[Any, ...]:
     lost = ", ".join(f"{group} {count}" for group, count in one.lost.items())
     gone = one.removed if one.exact else f">={one.removed}"
-    return (one.stream, one.length, gone, ", ".join(one.held_by), ", ".join(one.passed_over), lost)
+    used = "" if one.bytes is None else one.bytes
+    return (one.stream, one.length, used, gone, ", ".join(one.held_by), ", ".join(one.passed_over), lost)
 
 
 @click.command(

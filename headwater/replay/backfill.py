@@ -12,8 +12,17 @@ from typing import Any
 import msgspec
 
 from headwater.database import Connection, Row
+from headwater.errors import DeclarationError
 from headwater.event import Event
 
+PROBED = 1000
+"""Rows that show whether `key_column` is the key."""
+SPELLED = {
+    "uuid": ("uuid", "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"),
+    **dict.fromkeys(("int2", "int4", "int8"), ("bigint", "^-?[0-9]{1,18}$")),
+    **dict.fromkeys(("text", "varchar"), ("text", "")),
+}
+"""By a column's type: what its keys are cast to, and which texts can be."""
 Detail = Callable[[Any], dict[str, Any]]
 
 
@@ -30,6 +39,8 @@ class Backfill(msgspec.Struct, frozen=True, kw_only=True):
     """The event that says a key is gone."""
     option: str
     """Its switch in a request: `syncCredits`."""
+    key_column: str | None = None
+    """The scope's column whose text is the key: rows are looked up by it, through its index."""
     unversioned: tuple[str, ...] = ()
     """Attributes of its events that may change without a new version: contents are compared without them."""
     detail: Detail = lambda row: {"key": row["key"]}
@@ -75,10 +86,36 @@ class Backfill(msgspec.Struct, frozen=True, kw_only=True):
             "WHERE $3::timestamptz IS NULL OR scope.changed_at >= $3 OR scope.created_at >= $3"
         )
 
-    @property
-    def named(self) -> str:
+    def named(self, types: Mapping[str, str]) -> str:
         """Rows in scope by key. Parameters: tenant, app, keys."""
-        return f"{self._from} WHERE scope.key = ANY ($3::text[])"
+        query = f"{self._from} WHERE scope.key = ANY ($3::text[])"
+        spelled = SPELLED.get(types.get(self.key_column or "", ""))
+        if spelled is None:
+            return query
+        kind, pattern = spelled
+        # Whoever asks may hold keys that are no value of this type: the source has no row of such a key.
+        keys = f"SELECT one::{kind} FROM unnest($3::text[]) AS one WHERE one ~ '{pattern}'"
+        return f"{query} AND scope.{self.key_column} = ANY (ARRAY({keys}))"
+
+    async def lookup(self, connection: Connection, tenant: str, app: str) -> str:
+        """SQL for rows in scope by key. Parameters: tenant, app, keys.
+
+        Raises DeclarationError where rows show that `key_column` is not the key: by another column, a row
+        that is there would be taken for gone.
+        """
+        if self.key_column is not None:
+            key = await connection.fetchval(self._unlike, tenant, app)
+            if key is not None:
+                raise DeclarationError(
+                    f"the key {key!r} of {self.subject} is not its {self.key_column}",
+                    hint="correct key_column of its backfill, or leave it out",
+                )
+        return self.named(await self.types(connection))
+
+    @property
+    def _unlike(self) -> str:
+        some = f"SELECT scope.key, scope.{self.key_column}::text AS own FROM (\n{self.scope}\n) AS scope"
+        return f"SELECT key FROM ({some} LIMIT {PROBED}) AS probe WHERE key <> own LIMIT 1"
 
     @property
     def versions(self) -> str:

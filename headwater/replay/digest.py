@@ -204,11 +204,15 @@ class Comparer:
 
 async def whole(database: Database, query: str, *values: object) -> list[Row]:
     """Run a statement over everything a tenant has. Raises DatabaseUnavailable."""
+    # Of tables that were filled a moment ago the planner knows nothing, and would visit one of them again
+    # for each row of the other.
+    return await patiently(database, query, *values, first="SET LOCAL enable_nestloop = off")
+
+
+async def patiently(database: Database, query: str, *values: object, first: str = "") -> list[Row]:
+    """Run a statement that may take long, after another one. Raises DatabaseUnavailable."""
     async with database.connection() as connection, connection.transaction(readonly=True):
-        await connection.execute(f"SET LOCAL statement_timeout = {round(PATIENCE * 1000)}")
-        # Of tables that were filled a moment ago the planner knows nothing, and would visit one of them
-        # again for each row of the other.
-        await connection.execute("SET LOCAL enable_nestloop = off")
+        await connection.execute(f"SET LOCAL statement_timeout = {round(PATIENCE * 1000)}; {first}")
         return await connection.fetch(query, *values, timeout=PATIENCE)
 
 

@@ -340,7 +340,9 @@ class JobRun:
         # Drawn before the source is asked: a row that comes back meanwhile gets a larger version.
         version = await self._version_past_writers() if found.orphan else 0
         keys = [*found.missing, *found.stale, *found.orphan]
-        rows = await self._ways.source.fetch(backfill.named, self.job.tenant, self.job.app, keys)
+        async with self._ways.source.connection() as connection:
+            lookup = await backfill.lookup(connection, self.job.tenant, self.job.app)
+            rows = await connection.fetch(lookup, self.job.tenant, self.job.app, keys)
         lost = {row["key"]: row["version"] for row in rows if row["key"] in set(found.missing)}
         await comparer.reopen(mirrored, self.job.tenant, lost)
         size = max(1, self._ways.window // 2)

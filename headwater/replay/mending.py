@@ -71,7 +71,7 @@ class Mending:
 
     async def _say(self, keys: list[str], how: Kind) -> Mended:
         sides, backfill = self._sides, self._sides.backfill
-        rows = await sides.source.fetch(backfill.named, sides.tenant, sides.mirrored.app, keys)
+        rows = await sides.rows(keys)
         if how in {"missing", "corrupt"}:
             await self._reopen({row["key"]: row["version"] for row in rows}, content=how == "corrupt")
         upto, refused = await self._saying.rows(backfill, rows)

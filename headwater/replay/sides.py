@@ -14,7 +14,7 @@ from typing import NamedTuple
 from headwater.database import Database, Row, load
 from headwater.errors import DeclarationError
 from headwater.replay.backfill import Backfill
-from headwater.replay.digest import BUCKETS, Bucket, Buckets, Mirrored, common_hash, whole
+from headwater.replay.digest import BUCKETS, Bucket, Buckets, Mirrored, common_hash, patiently, whole
 from headwater.replay.kinds import Held
 
 
@@ -39,7 +39,7 @@ class Sides:
         self.tenant = tenant
         self.types: dict[str, str] = {}
         """Of the mapped table's columns."""
-        self._hash = ""
+        self._hash = self._lookup = ""
 
     async def open(self) -> None:
         """Read the table's types, and agree on a hash. Raises DeclarationError, DatabaseUnavailable."""
@@ -50,6 +50,8 @@ class Sides:
         if missing:
             raise DeclarationError(f"table {self.mirrored.table!r} lacks {', '.join(missing)}")
         self._hash = await common_hash(self.source, self.sink)
+        async with self.source.connection() as connection:
+            self._lookup = await self.backfill.lookup(connection, *self._values)
 
     async def buckets(self) -> tuple[Buckets, Shown]:
         """Both sides, hashed by the servers at the same time: a million rows travel as a thousand."""
@@ -92,17 +94,18 @@ class Sides:
 
     async def said(self, keys: Sequence[str]) -> dict[str, int]:
         """Versions of these keys that the source has now."""
-        query = f"SELECT v.key, v.version FROM (\n{self.backfill.named}\n) AS v"
-        return {row["key"]: row["version"] for row in await self._fetch(self.source, query, list(keys))}
+        query = f"SELECT v.key, v.version FROM (\n{self._lookup}\n) AS v"
+        rows = await patiently(self.source, query, *self._values, list(keys))
+        return {row["key"]: row["version"] for row in rows}
 
     async def rows(self, keys: Sequence[str]) -> list[Row]:
         """Rows of the source by key, as the backfill reads them."""
-        return await self._fetch(self.source, self.backfill.named, list(keys))
+        return await patiently(self.source, self._lookup, *self._values, list(keys))
 
     async def held(self, keys: Sequence[str]) -> dict[str, Held]:
         """What the application has of these keys now."""
         query = held(self.mirrored, self.types, single=True)
-        return _held(await self._fetch(self.sink, query, list(keys)))
+        return _held(await patiently(self.sink, query, *self._values, list(keys)))
 
     async def letters(self, keys: Sequence[str]) -> dict[str, int]:
         """Dead letters that stand for these keys."""
@@ -110,8 +113,12 @@ class Sides:
         rows = await self.sink.fetch(load(__file__, "letters_of"), *about)
         return {row["key"]: row["letter"] for row in rows}
 
-    async def _fetch(self, database: Database, query: str, *more: list[int] | list[str]) -> list[Row]:
-        return await whole(database, query, self.tenant, self.mirrored.app, *more)
+    async def _fetch(self, database: Database, query: str, *more: list[int]) -> list[Row]:
+        return await whole(database, query, *self._values, *more)
+
+    @property
+    def _values(self) -> tuple[str, str]:
+        return self.tenant, self.mirrored.app
 
     @property
     def _number(self) -> str:

@@ -35,7 +35,8 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
 
 def kept(catalogue: Catalogue, settings: RetentionSettings) -> dict[str, Keep]:
     """How much of each family is kept."""
-    return {name: Keep(seconds(one, settings), None, one.most) for name, one in catalogue.streams.items()}
+    streams = catalogue.streams.items()
+    return {name: Keep(seconds(one, settings), None, one.most, one.size) for name, one in streams}
 
 
 def seconds(stream: Stream, settings: RetentionSettings) -> float:

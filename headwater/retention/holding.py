@@ -25,6 +25,8 @@ class Keep(NamedTuple):
     """The newest so many stay; None: their number says nothing."""
     most: int | None = None
     """Beyond so many the oldest go, whoever has not read them; None: no such bound."""
+    size: int | None = None
+    """Beyond so many bytes the oldest go although they are young, but only what holders have applied."""
 
 
 class Reader(NamedTuple):
@@ -56,8 +58,13 @@ def outlived(now: int, seconds: float) -> EntryId:
     return before(EntryId(max(0, now - math.ceil(seconds * 1000)), 0)) if seconds < now / 1000 else START
 
 
+def beyond(length: int, used: int, size: int) -> int:
+    """How many of the oldest entries go for `length` alike ones of `used` bytes to have `size` at most."""
+    return 0 if used <= size else min(length, -(-length * (used - size) // used))
+
+
 def line(readers: Iterable[Reader], last: EntryId, wanted: EntryId) -> EntryId:
-    """Up to where a stream may go, of what age and number let go (`wanted`)."""
+    """Up to where a stream may go, of what age, number and bytes let go (`wanted`)."""
     return min(applied(readers, last), wanted)
 
 

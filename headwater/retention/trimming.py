@@ -20,7 +20,7 @@ from headwater.broker.protocol import Command
 from headwater.database import Database
 from headwater.errors import HeadwaterError
 from headwater.retention import losing
-from headwater.retention.holding import Keep, Reader, above, line, outlived, passed_over
+from headwater.retention.holding import Keep, Reader, above, beyond, line, outlived, passed_over
 from headwater.telemetry import Metrics
 
 log = telemetry.logger(__name__)
@@ -28,6 +28,8 @@ STEP = 10_000
 """Entries of one command at most, where nobody lacks any of them."""
 PAGE = 200
 """Entries of one transaction, where somebody does."""
+SAMPLES = 100
+"""Nodes of a stream that Redis weighs to say its bytes."""
 COUNTED = 100_000
 """Entries that a dry run counts; beyond, the figure is a lower bound."""
 
@@ -38,6 +40,8 @@ class Trimmed(msgspec.Struct, frozen=True, kw_only=True):
     stream: str
     length: int
     """Entries before."""
+    bytes: int | None = None
+    """What Redis says they took, where the stream is bounded by it."""
     removed: int
     exact: bool = True
     """False: at least so many would go (a dry run of a long stream)."""
@@ -69,12 +73,14 @@ class Trimmer:
         if state is None:
             return None
         last = EntryId.parse(state.last_id)
-        wanted = min(last, await self._wanted(key, state.length, keep))
+        used = None if keep.size is None else await self._used(key)
+        wanted = min(last, await self._wanted(key, state.length, keep, used or 0))
         upto = line(readers, last, wanted)
         losing_now = passed_over(readers, upto)
         done = Trimmed(
             stream=key,
             length=state.length,
+            bytes=used,
             removed=0,
             held_by=[one.group for one in readers if one.holds and one.floor < wanted],
             passed_over=[one.group for one in losing_now],
@@ -85,8 +91,11 @@ class Trimmer:
         more, lost = await self._forced(key, upto if losing_now else None, keep, readers)
         return self._told(msgspec.structs.replace(done, removed=removed + more, lost=dict(lost)))
 
-    async def _wanted(self, key: str, length: int, keep: Keep) -> EntryId:
-        """Up to where age and number let entries go."""
+    async def _used(self, key: str) -> int:
+        return int(await self._broker.execute("MEMORY", "USAGE", key, "SAMPLES", SAMPLES) or 0)
+
+    async def _wanted(self, key: str, length: int, keep: Keep, used: int) -> EntryId:
+        """Up to where age and number let entries go, or bytes ask for it."""
         bounds = []
         if keep.seconds is not None:
             seconds, micros = await self._broker.execute("TIME")
@@ -95,7 +104,9 @@ class Trimmer:
             bounds.append(outlived(now, keep.seconds))
         if keep.entries is not None:
             bounds.append(await self._at(key, length - keep.entries))
-        return min(bounds, default=EntryId(0, 0))
+        kept = min(bounds, default=EntryId(0, 0))
+        excess = 0 if keep.size is None else beyond(length, used, keep.size)
+        return max(kept, await self._at(key, excess)) if excess else kept
 
     async def _at(self, key: str, place: int) -> EntryId:
         """The id of the entry at this place, 1 the first; of the last, when there are fewer."""

@@ -107,6 +107,7 @@ BACKFILL = Backfill(
     subject="goods",
     scope=SCOPE,
     order=("good_id",),
+    key_column="good_id",
     say=lambda row: GoodChanged(good_id=row["key"], name=row["name"], price=row["price"], note=row["note"]),
     gone=lambda key: GoodRemoved(good_id=key),
     option="goods",

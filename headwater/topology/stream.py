@@ -30,6 +30,9 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True):
     """The setting that says how long, where `retention` does not."""
     most: int | None = None
     """Entries it may have: beyond, the oldest go even if a group lacks them, which is a gap of that group."""
+    size: int | None = None
+    """Bytes it is to have at most: beyond, the oldest go although they are young, once every group that
+    holds the stream has applied them."""
     partitions: int = 1
     """Keys a tenant's events are spread over; one tenant always stays on one."""
     spelling: Literal["own", "old"] = "own"

@@ -121,7 +121,7 @@ async def test_every_backfill_has_the_columns_and_the_queries_that_the_engine_ne
 
     queries = [
         backfill.count,
-        backfill.named,
+        backfill.named(types),
         backfill.versions,
         backfill.bound,
         *(
@@ -139,4 +139,4 @@ async def test_every_backfill_has_the_columns_and_the_queries_that_the_engine_ne
         "created_at": "timestamptz",
         "changed_at": "timestamptz",
     }.items() <= (types.items())
-    assert set(backfill.order) <= types.keys()
+    assert {*backfill.order, backfill.key_column} <= types.keys()

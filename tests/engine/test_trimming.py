@@ -98,6 +98,42 @@ async def pending(shop: Shop, group: str) -> list[Any]:
     return found
 
 
+async def used(shop: Shop) -> int:
+    return int(await shop.broker.execute("MEMORY", "USAGE", shop.key(SALES), "SAMPLES", 0))
+
+
+async def test_a_stream_that_is_bounded_by_bytes_keeps_its_newest_entries_in_them(here: Shop) -> None:
+    ids = await filled(here, 1_000)
+    for group in (SHELF, TILL):
+        await read(here, group, 1_000, acknowledge=1_000)
+    half = await used(here) // 2
+    young = Keep(seconds=3600.0, size=half)
+
+    would = await trimmed(here, young, dry=True)
+    assert (would.length, len(await left(here))) == (1_000, 1_000)
+    done = await trimmed(here, young)
+
+    assert would.removed == done.removed
+    assert done.bytes is not None
+    assert done.bytes > half
+    assert 350 < done.removed < 650
+    assert await left(here) == ids[done.removed :]
+    assert await used(here) < half * 1.2
+    assert (await trimmed(here, Keep(seconds=3600.0, size=half * 3))).removed == 0
+
+
+async def test_bytes_take_nothing_that_a_living_group_has_not_applied(here: Shop) -> None:
+    ids = await filled(here, 1_000)
+    await read(here, SHELF, 1_000, acknowledge=1_000)
+    await read(here, TILL, 200, acknowledge=150)
+
+    would = await trimmed(here, Keep(size=1), dry=True)
+    done = await trimmed(here, Keep(size=1))
+
+    assert (would.removed, would.held_by) == (done.removed, done.held_by) == (150, [TILL])
+    assert (done.lost, await left(here)) == ({}, ids[150:])
+
+
 async def test_a_hole_among_the_acknowledged_is_not_trimmed(here: Shop) -> None:
     ids = await filled(here, 20)
     await read(here, SHELF, 20, acknowledge=20)

@@ -21,6 +21,12 @@ async def test_trimming_spares_what_a_group_lacks_and_says_who_holds_it(world: W
     credits_ = found["credit-events"]
     assert (credits_["removed"], credits_["held_by"] == ["hr-consumers"]) == (0, credits_["length"] > 0)
 
+    bytes_ = (await world.run("streams", "trim", "--keep", "1KB", "--dry-run", "--json")).json
+    small = {one["stream"].rpartition(":")[2]: one for one in bytes_["streams"]}
+    assert small["org_created"]["bytes"] > 1024
+    assert 0 < small["org_created"]["removed"] <= small["org_created"]["length"]
+    assert small["credit-events"]["removed"] == 0
+
     done = (await world.run("streams", "trim", "--keep", "0s", "--json")).json
     again = (await world.run("streams", "trim", "--keep", "0s", "--json")).json
     assert sum(one["removed"] for one in done["streams"]) == sum(one["removed"] for one in would["streams"])

@@ -7,7 +7,17 @@ from hypothesis import strategies as st
 
 from headwater.broker import EntryId, Seen
 from headwater.delivery.losses import before, floor
-from headwater.retention.holding import Reader, above, applied, holds, line, outlived, passed_over, silence
+from headwater.retention.holding import (
+    Reader,
+    above,
+    applied,
+    beyond,
+    holds,
+    line,
+    outlived,
+    passed_over,
+    silence,
+)
 from headwater.retention.losing import missed
 
 ids = st.builds(EntryId, st.integers(0, 30), st.integers(0, 3))
@@ -96,3 +106,12 @@ def test_a_lease_is_that_of_the_declaration() -> None:
     assert holds("crm", 60.0, lease=60.0, undeclared_lease=0.0)
     assert not holds("", 60.0, lease=60.0, undeclared_lease=0.0)
     assert not holds("crm", 61.0, lease=60.0, undeclared_lease=100.0)
+
+
+@given(length=st.integers(1, 10**7), used=st.integers(1, 10**12), size=st.integers(0, 10**12))
+def test_what_goes_for_its_bytes_is_as_few_entries_as_do(length: int, used: int, size: int) -> None:
+    gone = beyond(length, used, size)
+
+    assert 0 <= gone <= length
+    assert (length - gone) * used <= size * length or used <= size
+    assert gone == 0 or (length - gone + 1) * used > size * length
