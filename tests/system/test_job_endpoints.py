@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import aiohttp
+import pytest
 import pytest_asyncio
 
 from headwater import clock
@@ -162,6 +163,41 @@ async def test_progress_is_told_no_longer_than_the_key_is_valid(system: Running,
                 assert b"event: end" not in await stream.content.read()
         async with system.client.get(url, headers=headers) as refused:
             assert refused.status == 401
+
+
+async def test_nothing_is_told_to_readers_that_are_gone(
+    system: Running, tenant: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = await queued(system, tenant)
+    await steer(system, tenant, job, "pause")
+    headers = {"Authorization": f"Bearer {KEYS['reader']}"}
+    streams = [
+        await system.client.get(f"{system.url}{at(tenant, job, 'progress')}", headers=headers)
+        for _ in range(5)
+    ]
+    for stream in streams:
+        assert (await event(stream))[0] == "progress"
+    assert telling() == 5
+
+    for stream in streams:
+        stream.close()
+    await until(lambda: telling() == 0, within=10.0)  # what keeps a connection open is said after 15
+
+    assert "admin.failed" not in caplog.text
+
+
+def telling() -> int:
+    """How many readers are told of progress in this moment."""
+    return sum("_tell" in waits(task.get_coro()) for task in asyncio.all_tasks())
+
+
+def waits(coroutine: Any) -> list[str]:
+    """The functions that a task is in, outermost first."""
+    found = []
+    while hasattr(coroutine, "cr_code"):
+        found.append(coroutine.cr_code.co_name)
+        coroutine = coroutine.cr_await
+    return found
 
 
 async def event(stream: aiohttp.ClientResponse) -> tuple[str, Any]:
