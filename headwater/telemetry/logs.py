@@ -123,6 +123,8 @@ def _spread(_: Any, level: str, fields: Fields) -> Fields:
     if isinstance(record.msg, Line):
         line.update({"event": record.msg.event, **record.msg.fields})
     line.setdefault("logger", record.name)
+    if record.levelno < logging.ERROR and not record.name.startswith("headwater"):
+        line["_brief"] = True  # asyncpg's pool warns with a page of traceback at each try of an outage
     if correlation():
         line.setdefault("correlation_id", correlation())
     return {**line, **{name: value for name, value in fields.items() if name not in line}}
@@ -131,10 +133,12 @@ def _spread(_: Any, level: str, fields: Fields) -> Fields:
 def _cleaned(_: Any, __: str, fields: Fields) -> Fields:
     happened = fields.pop("exc_info", None)
     error = happened[1] if isinstance(happened, tuple) else happened
+    brief = fields.pop("_brief", False)
     cleaned = {name: _clean(value) for name, value in fields.items()}
     if isinstance(error, BaseException):
         cleaned["error"] = f"{type(error).__qualname__}: {safe_text(error)}"
-        cleaned["exception"] = safe_trace(error)
+        if not brief:
+            cleaned["exception"] = safe_trace(error)
     return cleaned
 
 

@@ -62,6 +62,19 @@ def test_lines_of_other_libraries_take_the_same_way(out: io.StringIO) -> None:
     assert lines(out)[0]["logger"] == "asyncio"
 
 
+def test_a_warning_of_another_library_is_one_line_and_its_errors_keep_their_trace(out: io.StringIO) -> None:
+    try:
+        raise ConnectionRefusedError("nobody there")
+    except ConnectionRefusedError:
+        logging.getLogger("asyncpg.pool").warning("retrying", exc_info=True)
+        logging.getLogger("asyncpg.pool").exception("gave up")
+
+    warned, failed = lines(out)
+    assert warned["error"] == "ConnectionRefusedError: nobody there"
+    assert "exception" not in warned
+    assert "test_logs.py" in failed["exception"]
+
+
 def test_every_line_inside_carries_the_correlation_id(out: io.StringIO) -> None:
     with correlated("sync-1234"):
         logger("headwater.x").info("a.b")
