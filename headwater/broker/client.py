@@ -9,15 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import redis.asyncio as redis
 import redis.exceptions as raised
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
+from headwater.broker.address import new_pool
 from headwater.broker.entry import ClaimedPage, ConsumerState, Entry, GroupState, Portion, StreamState
 from headwater.broker.features import Features, probe
 from headwater.broker.protocol import (
@@ -50,32 +48,18 @@ class Broker:
     def __init__(
         self, url: str, *, timeout: float = 5.0, connections: int = 8, name: str = "headwater"
     ) -> None:
-        """`timeout`: seconds without an answer after which a connection counts as lost."""
+        """`timeout`: seconds without an answer after which a connection counts as lost.
+
+        Raises SettingsError for an address that can not be used.
+        """
         self.timeout = timeout
         self._url = url
-        self._pool = self._new_pool(url, timeout, connections, name)
-        self._readers = self._new_pool(url, timeout, 1, f"{name}-reader")
+        self._pool = new_pool(url, timeout, connections, name)
+        self._readers = new_pool(url, timeout, 1, f"{name}-reader")
         self._reader: Any = None
         self._reader_id: int | None = None
         self._blocked: int | None = None
         self._features: Features | None = None
-
-    @staticmethod
-    def _new_pool(url: str, timeout: float, size: int, name: str) -> redis.BlockingConnectionPool:
-        return redis.BlockingConnectionPool.from_url(
-            re.sub(r"^valkey(s?)://", r"redis\1://", url),
-            max_connections=size,
-            timeout=timeout,
-            protocol=2,
-            decode_responses=False,
-            retry=Retry(NoBackoff(), 0),
-            retry_on_error=[],
-            socket_timeout=timeout,
-            socket_connect_timeout=timeout,
-            socket_keepalive=True,
-            client_name=name,
-            driver_info=None,
-        )
 
     def beside(self, name: str) -> Broker:
         """Another one to the same server: a blocking read holds its connection for as long as it blocks."""

@@ -68,7 +68,12 @@ class Invocation:
         """Run to the end, log lines configured. Ctrl-C and SIGTERM cancel: KeyboardInterrupt."""
         from headwater.cli import running  # noqa: PLC0415 (help needs no event loop)
 
-        return running.run(work, self.settings.log)
+        try:
+            settings = self.settings.log
+        except BaseException:
+            work.close()  # else Python warns that nobody awaited it, above the message that counts
+            raise
+        return running.run(work, settings)
 
     def serve(
         self,

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
 
 from headwater.broker import Broker, Entry, EntryId
-from headwater.errors import BrokerRefused, BrokerUnavailable, GroupMissing
+from headwater.errors import BrokerRefused, BrokerUnavailable, GroupMissing, SettingsError
 from headwater.testing import FaultProxy, RunningServers, until
 
 
@@ -280,3 +282,41 @@ async def test_released_entries_can_be_claimed_at_once_by_anybody(broker: Broker
 
     assert await broker.pending_of("g", "c", stream) == []
     assert [entry.id for entry in (await broker.claim_idle(stream, "g", "d", min_idle=9)).entries] == ids
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("redis://h/0?ssl_cert_reqs=none", "no such option: 'ssl_cert_reqs'"),
+        ("rediss://h/0?ssl_cert_reqs=maybe", "maybe"),
+        ("redis://h/0?socket_timeout=soon", "socket_timeout"),
+        ("redis://user:secret@one:1,two:2/0", "Port"),
+        ("redis://h:99999/0", "Port out of range"),
+    ],
+)
+def test_an_address_that_can_not_be_used_is_a_wrong_setting_and_tells_no_password(
+    address: str, said: str
+) -> None:
+    with pytest.raises(SettingsError, match=said) as caught:
+        Broker(address)
+    assert "secret" not in str(caught.value)
+
+
+async def test_a_server_behind_a_socket_in_the_file_system_is_reached(
+    servers: RunningServers, tmp_path: Path
+) -> None:
+    at = urlsplit(servers.redis_url)
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while some := await reader.read(65_536):
+            writer.write(some)
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection(at.hostname, at.port)
+        await asyncio.gather(carry(reader, back), carry(there, writer))
+
+    async with await asyncio.start_unix_server(serve, tmp_path / "redis.sock"):
+        broker = Broker(f"unix://:{at.password}@{tmp_path / 'redis.sock'}")
+        assert await broker.execute("PING") == b"PONG"
+        await broker.close()
