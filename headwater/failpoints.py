@@ -53,6 +53,8 @@ POINTS = {
     "backfill.appended": "a part of a chunk is on its streams, and no checkpoint says so",
     "backfill.checkpointed": "the checkpoint says so",
     "retention.cut": "entries that a group lacks were removed, and no gap says so",
+    "reconcile.reopened": "the gate lets versions through once more, and nothing of them was appended",
+    "reconcile.said": "what mends some keys is on its streams, and nothing says what became of it",
     "backfill.subject": "a subject is said to its end, and its part is not done yet",
     "backfill.caught_up": "the application has applied everything the job appended; nothing was compared",
     "backfill.compared": "both sides were compared, and the job has not ended",

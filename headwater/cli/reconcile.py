@@ -102,6 +102,14 @@ def _state(invocation: Invocation, app: str, tenant: str) -> None:
         raise SystemExit(1)
 
 
+def with_unknown(subjects: Sequence[str], rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What is known, and that nothing is of subjects that were never compared. Pure."""
+    known = {row["subject"] for row in rows}
+    empty = dict.fromkeys(("checked_at", "agreed_at", "source_count", "applied_count"))
+    never = {"state": "unknown", "reason": "never compared", **empty}
+    return [*rows, *({"subject": one, **never} for one in subjects if one not in known)]
+
+
 def as_text(report: Report) -> str:
     """A report for people. Pure."""
     counts = ("source", "applied", "content", "said again", "removed", "seconds")

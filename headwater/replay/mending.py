@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from headwater import telemetry
+from headwater import failpoints, telemetry
 from headwater.database import load
 from headwater.replay.digest import reopened
 from headwater.replay.kinds import Kind
@@ -74,7 +74,9 @@ class Mending:
         rows = await sides.rows(keys)
         if how in {"missing", "corrupt"}:
             await self._reopen({row["key"]: row["version"] for row in rows}, content=how == "corrupt")
+            failpoints.reached("reconcile.reopened")
         upto, refused = await self._saying.rows(backfill, rows)
+        failpoints.reached("reconcile.said")
         return Mended(len(rows) - len(refused), 0, refused, upto)
 
     async def _remove(self, keys: list[str]) -> Mended:
