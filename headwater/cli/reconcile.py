@@ -90,7 +90,8 @@ def _state(invocation: Invocation, app: str, tenant: str) -> None:
     async def work(wiring: Wiring) -> tuple[str, list[dict[str, Any]]]:
         reconciler = await wiring.reconciler()
         name = reconciler.app(app)
-        return name, await reconciler.known(await reconciler.spelled(tenant, name), name)
+        known = await reconciler.known(await reconciler.spelled(tenant, name), name)
+        return name, with_unknown(reconciler.subjects(name), known)
 
     name, rows = connected(invocation, work)
     names = ("subject", "state", "reason", "checked_at", "agreed_at", "source_count", "applied_count")

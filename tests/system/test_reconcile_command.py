@@ -1,4 +1,4 @@
-"""`headwater reconcile` as a process on real servers: how it ends, what it prints, killed, and two at once."""
+"""`headwater reconcile` as a process on real servers: how it ends, what it says, killed, two at once."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from uuid import UUID
 
 import pytest
 
+from headwater.database import Database
 from headwater.testing import until
 from tests.system.test_commands import Done, World, world
 
 __all__ = ["world"]
+ORGANIZATIONS = "entities WHERE tenant_id = $1 AND entity_type = 'organization'"
+USERS = "tenant_users WHERE tenant_id = $1"
 
 
 async def reconcile(world: World, *options: str) -> Done:
@@ -41,28 +44,23 @@ async def filled(world: World) -> AsyncIterator[tuple[int, int]]:
     await world.run("relay", "--once")
     worker = await world.run.start("worker", "crm")
     try:
-        expected = len(await source_keys(world))
-        await until(lambda: has(world, expected), within=60.0)
-        users = await world.crm.fetchval(
-            "SELECT count(*) FROM crm.users WHERE tenant_id = $1", UUID(world.tenant)
-        )
-        yield expected, users
+        organizations = await count(world.source, ORGANIZATIONS, world)
+        users = await count(world.source, USERS, world)
+        await until(lambda: has(world, organizations, users), within=60.0)
+        yield organizations, users
     finally:
         worker.terminate()
         await worker.communicate()
 
 
-async def source_keys(world: World) -> list[str]:
-    rows = await world.source.fetch(
-        "SELECT entity_id FROM entities WHERE tenant_id = $1 AND entity_type = 'organization'",
-        UUID(world.tenant),
-    )
-    return [str(row["entity_id"]) for row in rows]
+async def count(database: Database, rows: str, world: World) -> int:
+    found: int = await database.fetchval(f"SELECT count(*) FROM {rows}", UUID(world.tenant))
+    return found
 
 
-async def has(world: World, organizations: int) -> bool:
-    query = "SELECT count(*) FROM crm.organizations WHERE tenant_id = $1"
-    return bool(await world.crm.fetchval(query, UUID(world.tenant)) == organizations)
+async def has(world: World, organizations: int, users: int) -> bool:
+    mirrored = "crm.organizations WHERE tenant_id = $1", "crm.users WHERE tenant_id = $1"
+    return [await count(world.crm, one, world) for one in mirrored] == [organizations, users]
 
 
 async def spoil(world: World) -> None:
@@ -72,13 +70,14 @@ async def spoil(world: World) -> None:
     await world.crm.execute("UPDATE crm.users SET last_name = 'Wrong' WHERE tenant_id = $1", tenant)
 
 
-async def is_right(world: World, organizations: int) -> bool:
-    wrong = "SELECT count(*) FROM crm.users WHERE last_name = 'Wrong'"
-    return await has(world, organizations) and await world.crm.fetchval(wrong) == 0
+async def is_right(world: World, organizations: int, users: int) -> bool:
+    wrong = await count(world.crm, "crm.users WHERE tenant_id = $1 AND last_name = 'Wrong'", world)
+    return wrong == 0 and await has(world, organizations, users)
 
 
 async def test_its_exit_code_says_whether_both_agree_and_json_says_what_does_not(world: World) -> None:
-    async with filled(world) as (organizations, users):
+    async with filled(world) as there:
+        organizations, users = there
         agreed = await reconcile(world, "--level", "2")
         assert (agreed.code, agreed.json["agreed"], kinds(agreed)) == (0, True, {})
         assert agreed.json["schema"] == "headwater.reconcile.v1"
@@ -88,14 +87,14 @@ async def test_its_exit_code_says_whether_both_agree_and_json_says_what_does_not
         missing = {"organizations": {"missing": organizations}}
         assert (level_1.code, kinds(level_1)) == (1, missing)
         assert (level_2.code, kinds(level_2)) == (1, {**missing, "users": {"corrupt": users}})
-        assert not await has(world, organizations)  # asked, not mended
+        assert not await has(world, *there)  # asked, not mended
         await asked(world, "--state", code=1)
 
         fixed = await reconcile(world, "--level", "2", "--fix")
         assert (fixed.code, fixed.json["agreed"]) == (0, True)
         said = {one["subject"]: one["said"] for one in fixed.json["subjects"] if one["said"]}
         assert said == {"organizations": organizations, "users": users}
-        assert await is_right(world, organizations)
+        assert await is_right(world, *there)
         await asked(world, "--state", code=0)
         no_tenant = await world.run("reconcile", "crm", "--tenant", "no tenant", code=1)
         assert "not enabled for the tenant" in no_tenant.err
@@ -104,7 +103,7 @@ async def test_its_exit_code_says_whether_both_agree_and_json_says_what_does_not
 
 @pytest.mark.parametrize("point", ["reconcile.reopened", "reconcile.said=2"])
 async def test_a_repair_killed_anywhere_is_finished_by_the_next_one(world: World, point: str) -> None:
-    async with filled(world) as (organizations, _):
+    async with filled(world) as there:
         await spoil(world)
         world.run.environ["HEADWATER_FAILPOINTS"] = point
         killed = await reconcile(world, "--level", "2", "--fix")
@@ -117,16 +116,16 @@ async def test_a_repair_killed_anywhere_is_finished_by_the_next_one(world: World
         again = await reconcile(world, "--level", "2", "--fix")
 
         assert (again.code, again.json["agreed"]) == (0, True)
-        assert await is_right(world, organizations)
+        assert await is_right(world, *there)
         await asked(world, "--level", "2", code=0)
 
 
 async def test_two_repairs_at_once_mend_everything_and_both_say_so(world: World) -> None:
-    async with filled(world) as (organizations, _):
+    async with filled(world) as there:
         await spoil(world)
 
         both = await asyncio.gather(*(reconcile(world, "--level", "2", "--fix") for _ in range(2)))
 
         assert [one.code for one in both] == [0, 0]
-        assert await is_right(world, organizations)
+        assert await is_right(world, *there)
         await asked(world, "--level", "2", code=0)
