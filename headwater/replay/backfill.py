@@ -14,6 +14,7 @@ import msgspec
 from headwater.database import Connection, Row
 from headwater.errors import DeclarationError
 from headwater.event import Event
+from headwater.replay import reach
 
 PROBED = 1000
 """Rows that show whether `key_column` is the key."""
@@ -46,6 +47,11 @@ class Backfill(msgspec.Struct, frozen=True, kw_only=True):
     detail: Detail = lambda row: {"key": row["key"]}
     """What a report says about one row; its first member names the row."""
 
+    def event(self, row: Any) -> Event:
+        """What says a row. Raises what `say` raises, and ValueError for a time that Python can not hold."""
+        reach.check(row)
+        return self.say(row)
+
     def page(self, types: Mapping[str, str], *, after: bool, since: bool, bound: bool = False) -> str:
         """Rows behind a key, up to another, in key order.
 
@@ -63,9 +69,9 @@ class Backfill(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def bound(self) -> str:
-        """The row with the last key in scope. Parameters: tenant, app."""
+        """The order columns of the row with the last key in scope. Parameters: tenant, app."""
         backwards = ", ".join(f"scope.{name} DESC" for name in self.order)
-        return f"{self._from} ORDER BY {backwards} LIMIT 1"
+        return f"SELECT {self._columns} FROM (\n{self.scope}\n) AS scope ORDER BY {backwards} LIMIT 1"
 
     def _parts(self, types: Mapping[str, str], first: int) -> str:
         return ", ".join(f"${first + place}::text::{types[name]}" for place, name in enumerate(self.order))

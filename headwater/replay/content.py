@@ -18,6 +18,7 @@ import msgspec
 from headwater.database import Row
 from headwater.event import Event
 from headwater.event.spelling import dump
+from headwater.replay import reach
 from headwater.replay.digest import BUCKETS
 from headwater.replay.saying import UNSAYABLE, Saying
 from headwater.replay.sides import Sides, plain_type
@@ -66,12 +67,15 @@ class Content:
 
     async def _pages(self) -> AsyncIterator[list[Row]]:
         backfill, sides = self._sides.backfill, self._sides
-        async with sides.source.connection() as connection:
-            types = await backfill.types(connection)
-        after: list[str] | None = None
+        types, values = await sides.types_said(), (sides.tenant, sides.mirrored.app, PAGE)
+        after: list[str] = []
+
+        async def read(query: str) -> list[Row]:
+            return await sides.source.fetch(query, *values, *after)
+
         while True:
-            query = backfill.page(types, after=after is not None, since=False)
-            rows = await sides.source.fetch(query, sides.tenant, sides.mirrored.app, PAGE, *(after or []))
+            query = backfill.page(types, after=bool(after), since=False)
+            rows = await reach.rows(read, query, sides.types_said)
             if rows:
                 after = backfill.position(rows[-1])
                 yield rows
@@ -92,7 +96,7 @@ class Content:
     def _wanted(self, row: Row) -> dict[str, Any] | None:
         """What the application would write for a row."""
         try:
-            event = self._read(self._sides.backfill.say(row), row["version"])
+            event = self._read(self._sides.backfill.event(row), row["version"])
         except UNSAYABLE as error:
             self.refused[row["key"]] = f"{type(error).__name__}: {error}"[:300]
             return None

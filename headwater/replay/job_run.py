@@ -25,7 +25,7 @@ from headwater.database import Database, Row, load
 from headwater.errors import BrokerRefused, EventError, JobRefused, ServerUnavailable
 from headwater.event import Event
 from headwater.publish import Said
-from headwater.replay import agreeing
+from headwater.replay import agreeing, reach
 from headwater.replay.backfill import Backfill
 from headwater.replay.behind import Behind
 from headwater.replay.digest import Comparer, Comparison, Differences
@@ -180,7 +180,7 @@ class JobRun:
         refused: dict[str, str] = {}
         for row in rows:
             try:
-                appends += self._entries(backfill.say(row), row["version"])
+                appends += self._entries(backfill.event(row), row["version"])
                 error = None
             except (EventError, ValueError, TypeError, KeyError) as problem:
                 refused[row["key"]] = error = f"{type(problem).__name__}: {problem}"[:300]
@@ -342,7 +342,10 @@ class JobRun:
         keys = [*found.missing, *found.stale, *found.orphan]
         async with self._ways.source.connection() as connection:
             lookup = await backfill.lookup(connection, self.job.tenant, self.job.app)
-            rows = await connection.fetch(lookup, self.job.tenant, self.job.app, keys)
+            values = (self.job.tenant, self.job.app, keys)
+            rows = await reach.rows(
+                lambda query: connection.fetch(query, *values), lookup, lambda: backfill.types(connection)
+            )
         lost = {row["key"]: row["version"] for row in rows if row["key"] in set(found.missing)}
         await comparer.reopen(mirrored, self.job.tenant, lost)
         size = max(1, self._ways.window // 2)

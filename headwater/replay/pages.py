@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
 
 from headwater.database import Database, Row
+from headwater.replay import reach
 from headwater.replay.backfill import Backfill
 from headwater.replay.jobs import Job, Part
 
@@ -44,4 +46,10 @@ class Pages:
         job, since = self._job, [] if self._job.since is None else [self._job.since]
         query = self._backfill.page(types, after=after is not None, since=bool(since), bound=True)
         values = (job.tenant, job.app, self._chunk, *since, *bound, *(after or []))
-        return asyncio.create_task(self._source.fetch(query, *values), name="page")
+        return asyncio.create_task(self._read(query, values, types), name="page")
+
+    async def _read(self, query: str, values: tuple[Any, ...], types: Mapping[str, str]) -> list[Row]:
+        async def known() -> Mapping[str, str]:
+            return types
+
+        return await reach.rows(lambda some: self._source.fetch(some, *values), query, known)

@@ -53,7 +53,7 @@ class Saying:
         refused: dict[str, str] = {}
         for row in rows:
             try:
-                appends += self.entries(backfill.say(row), row["version"])
+                appends += self.entries(backfill.event(row), row["version"])
             except UNSAYABLE as error:
                 refused[row["key"]] = f"{type(error).__name__}: {error}"[:300]
         return await self.append(appends), refused

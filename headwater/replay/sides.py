@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from headwater.database import Database, Row, load
 from headwater.errors import DeclarationError
+from headwater.replay import reach
 from headwater.replay.backfill import Backfill
 from headwater.replay.digest import BUCKETS, Bucket, Buckets, Mirrored, common_hash, patiently, whole
 from headwater.replay.kinds import Held
@@ -100,7 +101,15 @@ class Sides:
 
     async def rows(self, keys: Sequence[str]) -> list[Row]:
         """Rows of the source by key, as the backfill reads them."""
-        return await patiently(self.source, self._lookup, *self._values, list(keys))
+        values = (*self._values, list(keys))
+        return await reach.rows(
+            lambda query: patiently(self.source, query, *values), self._lookup, self.types_said
+        )
+
+    async def types_said(self) -> dict[str, str]:
+        """Types of what the source says of a row, by column."""
+        async with self.source.connection() as connection:
+            return await self.backfill.types(connection)
 
     async def held(self, keys: Sequence[str]) -> dict[str, Held]:
         """What the application has of these keys now."""

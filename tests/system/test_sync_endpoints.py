@@ -146,6 +146,34 @@ async def test_a_row_that_can_not_be_said_is_reported_and_the_others_are_synced(
     assert (await system.status(tenant)).body["needsSync"] is True
 
 
+@pytest.mark.parametrize("when", ["20225-01-01", "0044-03-15 BC"])
+async def test_a_row_with_a_time_out_of_reach_is_put_aside_alone(
+    when: str, system: Running, tenant: str
+) -> None:
+    await system.toggle(tenant, skipHistoricalSync=True)
+    bad = await system.source.fetchval(
+        "UPDATE entities SET created_at = $2::text::timestamp WHERE entity_id = "
+        "(SELECT entity_id FROM entities WHERE tenant_id = $1::text::uuid "
+        "ORDER BY entity_level DESC LIMIT 1) "
+        "RETURNING entity_id::text",
+        *(tenant, when),
+    )
+
+    answer = await system.sync(tenant, wait=30)
+    path = f"/admin/reconcile/{tenant}/crm?wait=30"
+    mended = await system.call("POST", path, {"fix": True, "level": 2, "subjects": ["organizations"]})
+
+    found = answer.body["organizations"]
+    assert (found["synced"], found["failed"]) == (4, 1)
+    [failure] = [one for one in found["details"] if one["status"] == "failed"]
+    assert failure["organizationId"] == bad
+    assert failure["error"].startswith("ValueError: created_at")
+    assert answer.body["summary"]["totalFailed"] == 1
+    assert mended.status == 200
+    [subject] = mended.body["subjects"]
+    assert (subject["reason"], subject["refused"].keys()) == ("1 missing", {bad})
+
+
 async def test_at_most_a_thousand_rows_of_a_subject_are_reported_one_by_one(system: Running) -> None:
     _, tenant = await system.founded(users=1100)
     await system.toggle(tenant, skipHistoricalSync=True)
