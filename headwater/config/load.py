@@ -167,6 +167,8 @@ def _read(name: str, given: Mapping[str, str]) -> tuple[str, str] | None:
 
 
 def _unknown(shown: str, name: str, known: Iterable[str]) -> SettingsError:
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    hint = f"did you mean {near[0]}?" if near else "headwater config env lists every setting"
+    start = PREFIX if name.startswith(PREFIX) else ""  # what all have in common makes none of them near
+    rest = {one.removeprefix(start): one for one in known if one.startswith(start)}
+    near = difflib.get_close_matches(name.removeprefix(start), list(rest), n=1, cutoff=0.6)
+    hint = f"did you mean {rest[near[0]]}?" if near else "headwater config env lists every setting"
     return SettingsError(f"unknown setting {shown}", hint=hint)

@@ -67,6 +67,18 @@ def test_wrong_usage_ends_with_2_and_prints_nothing_to_stdout() -> None:
         assert "Error" in done.stderr
 
 
+def test_a_misspelt_command_is_told_what_was_meant() -> None:
+    assert "Did you mean 'worker'?" in headwater("wroker").stderr
+    assert "Did you mean 'lag'?" in headwater("groups", "lgg").stderr
+
+
+def test_a_wrong_address_is_said_without_a_warning_of_python(tmp_path: Path) -> None:
+    done = headwater("--redis-url", "redis+sentinel://h:26379/main", "streams", "status", cwd=tmp_path)
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("error:   --redis-url is not a URL with redis://")
+
+
 def test_wrong_settings_end_with_2_and_three_lines(tmp_path: Path) -> None:
     done = headwater("config", "check", cwd=tmp_path, HEADWATER_BROKR_BLOCK="1")
 

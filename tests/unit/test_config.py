@@ -101,8 +101,9 @@ def test_another_env_file_stands_for_the_projects(tmp_path: Path) -> None:
     ("name", "hint"),
     [
         ("HEADWATER_BROKR_BLOCK", "did you mean HEADWATER_BROKER_BLOCK?"),
+        ("HEADWATER_FOO", "headwater config env lists every setting"),
         ("HEADWATER_REDIS_URI", "did you mean HEADWATER_REDIS_URL?"),
-        ("HEADWATER_APPS", "did you mean"),
+        ("HEADWATER_APPS", "headwater config env lists every setting"),
         ("HEADWATER_ZZZZZZZZZZ_QQQQQ", "headwater config env lists every setting"),
     ],
 )
