@@ -129,7 +129,7 @@ def _result(task: asyncio.Task[Report]) -> Report:
     except JobRefused as error:
         job = {"job": error.job.id} if error.job else {}
         raise Problem(409, str(error), **job) from None
-    except (DeclarationError, asyncpg.DataError):
+    except asyncpg.DataError:
         raise Problem(404) from None
     except ServerUnavailable:
         raise

@@ -117,3 +117,12 @@ def test_many_states_are_as_good_as_the_worst_of_them() -> None:
     assert worst(["differing", "unknown", "agreed"]) == "unknown"
     assert worst(["agreed"]) == "agreed"
     assert worst([]) == "unknown"
+
+
+async def test_a_table_that_lacks_a_column_is_named_to_whoever_compares(shop: Shop, call: Client) -> None:
+    await shop.enable()
+    await shop.sink.execute("ALTER TABLE goods RENAME COLUMN name TO title")
+
+    status, told = await call("POST", f"/{shop.tenant}/shelf", {})
+
+    assert (status, told["detail"]) == (409, "table 'goods' lacks name")
