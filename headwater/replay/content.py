@@ -140,8 +140,7 @@ def content(sides: Sides) -> str:
         f", {alias} {'jsonb' if kind in JSON else kind}" for alias, (_, kind) in compared.items()
     )
     differs = " OR ".join(
-        f"t.{name}{'::jsonb' if kind in JSON else ''} IS DISTINCT FROM e.{alias}"
-        for alias, (name, kind) in compared.items()
+        f"{_shown(f't.{name}', kind)} IS DISTINCT FROM e.{alias}" for alias, (name, kind) in compared.items()
     )
     subject = mirrored.subject.replace("'", "''")
     return (
@@ -153,3 +152,14 @@ def content(sides: Sides) -> str:
         f"       AND t.{mirrored.key} = e.key::{plain_type(types[mirrored.key])}\n"
         f" WHERE {differs or 'false'}"
     )
+
+
+def _shown(column: str, kind: str) -> str:
+    """SQL for a column's value as events say it."""
+    if kind in JSON:
+        return f"{column}::jsonb"
+    if not kind.startswith("timestamp"):
+        return column
+    # Python knows no infinity: the driver reads it as the first or last moment, and writes those as it.
+    first, last = f"'0001-01-01 00:00+00'::{kind}", f"'9999-12-31 23:59:59.999999+00'::{kind}"
+    return f"CASE {column} WHEN 'infinity' THEN {last} WHEN '-infinity' THEN {first} ELSE {column} END"

@@ -54,3 +54,16 @@ async def test_what_somebody_did_to_the_application_by_hand_is_mended(system: Ru
     assert report.agreed
     assert await system.count("crm.organizations", tenant) == 5
     assert await system.count("crm.users", tenant, "last_name = 'Wrong'") == 0
+
+
+async def test_what_never_expires_at_the_source_never_expires_in_the_application(system: Running) -> None:
+    _, tenant = await system.founded()
+    await system.source.execute(
+        "UPDATE credit_allocations SET expires_at = 'infinity' WHERE tenant_id = $1", UUID(tenant)
+    )
+    await system.enabled(tenant)
+
+    report = await reconciled(system, tenant, wish=Wish(level=2, patience=30.0))
+
+    assert {one.subject: one.reason for one in report.outcomes if one.state != "agreed"} == {}
+    assert await system.count("crm.credits", tenant, "expires_at = 'infinity'") == 1
