@@ -19,6 +19,7 @@ from headwater.bench.latency import latency
 from headwater.bench.publishing import publish
 from headwater.bench.reconciling import reconcile
 from headwater.bench.relaying import relay
+from headwater.bench.retaining import retain
 from headwater.bench.sizes import Sizes, sizes
 from headwater.bench.world import World, world
 from headwater.cli import running
@@ -35,6 +36,7 @@ SECTIONS: dict[str, Section] = {
     "latency": latency,
     "backfill": backfill,
     "reconcile": reconcile,
+    "retain": retain,
     "idle": idle,
     "crash": crash,
 }
@@ -60,7 +62,7 @@ ALL = "all"
 )
 @click.pass_obj
 def command(invocation: Invocation, /, sections: Sequence[str], save: Path | None, **asked: Any) -> None:
-    """Measure publish, relay, apply, latency, backfill, reconcile, idle, crash, or all of them.
+    """Measure publish, relay, apply, latency, backfill, reconcile, retain, idle, crash, or all of them.
 
     Starts servers of its own that are as careful as real ones, or uses those of
     HEADWATER_TEST_REDIS_URL and HEADWATER_TEST_POSTGRES_URL; never those of a project. Every rate

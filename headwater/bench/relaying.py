@@ -21,23 +21,24 @@ async def relay(world: World, sizes: Sizes) -> list[Figure]:
     rates, cpu, piped, peaks = [], [], [], []
     for _ in range(sizes.rounds):
         piped.append(limits.appends(world, raw, 1000))
-        rate, needed, peak = await _behind(world, sizes.events)
+        rate, needed, peak = await behind(world, sizes.events)
+        await world.empty()
         rates.append(rate)
         cpu.append(needed)
         peaks.append(peak)
     details = {"cpu_us_per_row": cpu[-1], "peak_mib": peaks[-1]}
-    behind = figure(
+    found = figure(
         ("relay", "behind, one process"),
         rates,
         unit="rows/s",
         limits={f"{RAW}, pipelines of 1,000": piped},
         details=details,
     )
-    return [behind, *spans(("relay", "idle, commit to stream"), await _idle(world, sizes.looks))]
+    return [found, *spans(("relay", "idle, commit to stream"), await _idle(world, sizes.looks))]
 
 
-async def _behind(world: World, events: int) -> tuple[float, float | None, float | None]:
-    """Rows a second, CPU of the relay in µs a row, and its peak MiB."""
+async def behind(world: World, events: int) -> tuple[float, float | None, float | None]:
+    """Fill the outbox, and let a relay move it: rows a second, its CPU in µs a row, and its peak MiB."""
     await world.empty()
     for at in range(0, events, MANY):
         some = [world.good(number, number) for number in range(at, min(at + MANY, events))]
@@ -60,7 +61,6 @@ async def _behind(world: World, events: int) -> tuple[float, float | None, float
         after = process.cpu
         needed = None if before is None or after is None else (after - before) / rest * 1e6
         peak = usage.peak(process.pid)
-    await world.empty()
     return rate, needed, peak
 
 

@@ -28,6 +28,8 @@ STEP = 10_000
 """Entries of one command at most, where nobody lacks any of them."""
 PAGE = 200
 """Entries of one transaction, where somebody does."""
+SEEN = 1_000
+"""Entries of one look, where they are only counted."""
 SAMPLES = 100
 """Nodes of a stream that Redis weighs to say its bytes."""
 COUNTED = 100_000
@@ -112,7 +114,7 @@ class Trimmer:
         """The id of the entry at this place, 1 the first; of the last, when there are fewer."""
         last, start = EntryId(0, 0), "-"
         while place > 0:
-            page = await self._broker.range(key, start=start, count=min(PAGE, place))
+            page = await self._broker.range(key, start=start, count=min(SEEN, place))
             if not page:
                 break
             last, place = EntryId.parse(page[-1].id), place - len(page)
@@ -190,9 +192,9 @@ class Trimmer:
     async def _would(self, key: str, upto: EntryId, keep: Keep, done: Trimmed) -> Trimmed:
         found, start = 0, "-"
         while found < COUNTED:
-            page = await self._broker.range(key, start=start, end=str(upto), count=1000)
+            page = await self._broker.range(key, start=start, end=str(upto), count=SEEN)
             found += len(page)
-            if len(page) < 1000:
+            if len(page) < SEEN:
                 break
             start = f"({page[-1].id}"
         excess = 0 if keep.most is None else done.length - keep.most

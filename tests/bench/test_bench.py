@@ -39,7 +39,7 @@ async def test_every_rate_stands_beside_a_limit_of_the_same_run(
     servers: RunningServers, tmp_path: Path
 ) -> None:
     kept = tmp_path / "bench.json"
-    measured = ("relay", "apply", "backfill", "reconcile")
+    measured = ("relay", "apply", "backfill", "reconcile", "retain")
 
     code, out, notes = await bench(servers, *measured, *SMALL, "--json", "--save", str(kept))
 
