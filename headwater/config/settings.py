@@ -64,7 +64,10 @@ class BrokerSettings(Section, frozen=True, kw_only=True):
 class DeliverySettings(Section, frozen=True, kw_only=True):
     """How a worker handles what it reads."""
 
-    transactions: Annotated[int, about("Transactions in flight at once.", least=1, most=32)] = 2
+    transactions: Annotated[
+        int,
+        about("Transactions in flight at once; one fewer beside them for history.", least=1, most=32),
+    ] = 3
     bytes_in_hand: Annotated[
         int,
         about("Most bytes of entries that a worker holds at once.", least=1_048_576, most=17_179_869_184),

@@ -19,8 +19,8 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     """Longest wait of one read; also the slowest reaction to a server that went away."""
     count: int = 1000
     """Entries of one transaction at most."""
-    transactions: int = 2
-    """Transactions in flight; as many again for historical events."""
+    transactions: int = 3
+    """Transactions in flight; beside them one fewer, but one at least, for historical events."""
     hand: int = BUDGET
     """Bytes in hand at most."""
     min_idle: float = 10.0

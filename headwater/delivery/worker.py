@@ -71,7 +71,7 @@ class Worker:
 
         slots = range(self.pace.transactions)
         self._live = [applier(slot) for slot in slots]
-        self._past = [applier(f"past-{slot}") for slot in slots]
+        self._past = [applier(f"past-{slot}") for slot in slots[1:] or slots]
         hand = Hand(self.pace.hand)
         self._settler = Settler(database, broker, codec, self.group, hand)
         ordered = order.streams(consumer, catalogue)

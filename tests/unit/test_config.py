@@ -398,9 +398,9 @@ def test_the_example_file_sets_every_default(tmp_path: Path) -> None:
 
 
 def test_delivery_settings_are_those_that_were_decided() -> None:
-    """Decision 17."""
+    """Decision 0028, and 17 of the design."""
     broker, delivery = BrokerSettings(), DeliverySettings()
 
     assert (broker.block, broker.min_idle, broker.heartbeat, broker.count) == (2.0, 10.0, 3.0, 1000)
-    assert (delivery.transactions, delivery.drain_timeout) == (2, 25.0)
+    assert (delivery.transactions, delivery.drain_timeout) == (3, 25.0)
     assert broker.socket_timeout > broker.block
