@@ -13,14 +13,18 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
+import asyncpg
 import msgspec
 
-from headwater import clock
+from headwater import clock, telemetry
 from headwater.database import Database, Row, load
 from headwater.errors import DeclarationError
 from headwater.replay.backfill import Backfill
 
+log = telemetry.logger(__name__)
 BUCKETS = 1024
+BRIEF = 2.0
+"""Seconds that the same may take at the first try."""
 PATIENCE = 600.0
 """Seconds that a statement over everything a tenant has may take."""
 
@@ -170,7 +174,7 @@ class Comparer:
             f"SELECT ({key} & {BUCKETS - 1})::int AS bucket, count(*) AS count, bit_xor({both}) AS digest "
             f"FROM (\n{versions}\n) AS v GROUP BY 1"
         )
-        rows = await whole(database, query, tenant, app)
+        rows = await briefly(database, query, tenant, app)
         return {row["bucket"]: Bucket(row["count"], row["digest"]) for row in rows}
 
     async def _keys(
@@ -181,7 +185,7 @@ class Comparer:
             f"SELECT v.key, v.version FROM (\n{versions}\n) AS v "
             f"WHERE ({key} & {BUCKETS - 1})::int = ANY ($3::int[])"
         )
-        rows = await whole(database, query, tenant, app, list(buckets))
+        rows = await briefly(database, query, tenant, app, list(buckets))
         return {row["key"]: row["version"] for row in rows}
 
     async def _hashes(self) -> tuple[str, str]:
@@ -200,6 +204,16 @@ class Comparer:
                 raise DeclarationError(f"table {mirrored.table!r} lacks tenant_id or {mirrored.key!r}")
             self._sinks[mirrored.subject] = types
         return self._sinks[mirrored.subject]
+
+
+async def briefly(database: Database, query: str, *values: object) -> list[Row]:
+    """The same as `whole`; at once where that is enough: a tenant that keeps changing is looked at often."""
+    async with database.connection() as connection:
+        try:
+            return await connection.fetch(query, *values, timeout=BRIEF)
+        except (TimeoutError, asyncpg.QueryCanceledError):
+            log.debug("compare.takes_longer", seconds=BRIEF)
+    return await whole(database, query, *values)
 
 
 async def whole(database: Database, query: str, *values: object) -> list[Row]:

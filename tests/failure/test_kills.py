@@ -187,7 +187,10 @@ async def test_a_backfill_killed_anywhere_goes_on_behind_its_last_chunk(
     await children.die_at("runner", failpoint)
     stopped = await history.jobs.get(job.id)
     assert stopped is not None
-    assert (stopped.parts[0].published, stopped.finished) == (before, False)
+    # Progress is written down behind the appends: what is not yet is said again.
+    assert stopped.parts[0].published <= before
+    assert not stopped.finished
+    again = before - stopped.parts[0].published
     await shop.source.execute("UPDATE headwater.job SET lease_until = now() - interval '1 second'")
     shop.start(shop.runner())
 
@@ -200,5 +203,5 @@ async def test_a_backfill_killed_anywhere_goes_on_behind_its_last_chunk(
     assert ended is not None
     assert (ended.parts[0].published, ended.parts[0].expected) == (GOODS, GOODS)
     entries = len(await shop.broker.range(shop.key("shelf:goods")))
-    assert entries == GOODS + twice
+    assert entries == GOODS + twice + again
     assert await shop.goods() == goods
