@@ -16,6 +16,9 @@ from headwater.topology import Catalogue
 LAST = "18446744073709551615-0"
 """Behind it nothing is pending: asking from there takes nothing. The id above all others would mean `>`."""
 
+NEVER = "0-1"
+"""An id that no entry of ours has: its acknowledgement changes nothing, and needs the same rights."""
+
 
 class Drift(NamedTuple):
     """One difference between declaration and Redis."""

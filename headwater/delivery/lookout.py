@@ -66,12 +66,24 @@ class Lookout:
         """Try streams again that could not be read, until a stop."""
         shift, tries = self._shift, 0
         while not await pause(shift.stopping, max(CALM, backoff(tries))):
-            tries = tries + 1 if shift.unfit else 0
+            tries = tries + 1 if shift.unfit or shift.settler.refused else 0
             try:
+                await self._ask_again()
                 if shift.unfit:
                     self._begun.update(await self._mend(list(shift.unfit)))
             except TROUBLES as error:
                 log.warning("worker.mend_failed", app=shift.post.app, error=str(error))
+
+    async def _ask_again(self) -> None:
+        """Which streams take acknowledgements now: others may have made those that were refused."""
+        group, refused = self._shift.post.group, self._shift.settler.refused
+        for stream in list(refused):
+            try:
+                await self._shift.broker.acknowledge(group, {stream: [provision.NEVER]})
+            except BrokerRefused as error:
+                refused[stream] = str(error)
+            else:
+                refused.pop(stream, None)
 
     async def refused(self, error: BrokerRefused, tries: int) -> bool:
         """After a read that Redis refused: whether a cause was found, and the other streams can be read."""

@@ -76,8 +76,8 @@ class Settler:
         self._begun: dict[tuple[str, str, str], int] = {}
         self._doubted: list[tuple[float, str, list[str]]] = []
         self.counts = Counts()
-        self.refused = ""
-        """Why Redis takes no acknowledgements, in its words; empty while it does."""
+        self.refused: dict[str, str] = {}
+        """Streams of which Redis takes no acknowledgements, with its words."""
         self.hurried = asyncio.Event()
         """Set when `next_letter` is sooner than it was."""
         self.next_letter = math.inf
@@ -200,11 +200,13 @@ class Settler:
                 self._doubted.append((clock.monotonic() + DOUBT, stream, ids[stream]))
         except (BrokerUnavailable, BrokerRefused) as error:
             log.warning("delivery.not_acknowledged", entries=len(deliveries), error=str(error))
-            self.refused = str(error) if isinstance(error, BrokerRefused) else ""
+            if isinstance(error, BrokerRefused):  # by one of them: the lookout asks each
+                self.refused.update(dict.fromkeys(ids, str(error)))
             return False
         finally:
             self._hand.drop(deliveries)
-        self.refused = ""
+        for stream in ids:
+            self.refused.pop(stream, None)
         failpoints.reached("worker.acknowledged")
         self.counts.acknowledged += len(deliveries)
         return True

@@ -120,8 +120,8 @@ class Worker:
         """Why it is not ready, in words; empty when it is."""
         if self.ready:
             return ""
-        refused = "; ".join(f"{stream}: {why}" for stream, why in self._shift.unfit.items())
-        refused = refused or self._settler.refused
+        streams = {**self._settler.refused, **self._shift.unfit}
+        refused = "; ".join(f"{stream}: {why}" for stream, why in streams.items())
         return self._shift.vitals.trouble or refused or self.last_error or "starting, or draining"
 
     @property

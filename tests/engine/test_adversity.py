@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 
 from headwater.broker import Broker, provision
+from headwater.cli.checks.redis import examine
 from headwater.database import Database, Tx
 from headwater.delivery import Consumer, Context
 from headwater.delivery.applier import Applier
@@ -252,6 +253,34 @@ async def test_acknowledgements_that_redis_refuses_are_told_and_made_once_it_tak
         await until(lambda: worker.ready)
         await until(lambda: settled(shop))
         assert await shop.sales() == ["s1"]
+        await shop.stop(worker)
+    finally:
+        await broker.close()
+        await shop.broker.execute("ACL", "DELUSER", user)
+
+
+async def test_who_may_acknowledge_again_is_ready_also_when_others_made_its_acknowledgements(
+    shop: Shop,
+) -> None:
+    user = f"mute{uuid.uuid4().hex[:8]}"
+    await shop.broker.execute("ACL", "SETUSER", user, "on", ">secret", "~*", "&*", "+@all", "-xack")
+    broker = Broker(as_user(shop.redis_url, user))
+    try:
+        worker = await started(shop, shop.worker(broker=broker))
+        (entry,) = await put(shop, sale(shop, "s1"))
+        await until(lambda: shop.key(SALES) in worker.trouble)
+        await shop.broker.acknowledge(worker.group, {shop.key(SALES): [entry]})
+        await until(lambda: settled(shop))
+
+        told = [one async for one in examine(broker, shop.catalogue, production=False)]
+        assert f"acknowledging on {shop.key(SALES)}" in {one.check for one in told if one.state == "fail"}
+        assert not worker.ready
+
+        await shop.broker.execute("ACL", "SETUSER", user, "+xack")
+        await until(lambda: worker.ready)
+        assert worker.trouble == ""
+        told = [one async for one in examine(broker, shop.catalogue, production=False)]
+        assert not [one.check for one in told if one.check.startswith("acknowledging")]
         await shop.stop(worker)
     finally:
         await broker.close()

@@ -8,7 +8,7 @@ from headwater import clock
 from headwater.broker import Broker, provision
 from headwater.cli.checks.finding import Finding, careful, fail, ok, warn
 from headwater.cli.readings import readings
-from headwater.errors import ServerUnavailable
+from headwater.errors import BrokerRefused, ServerUnavailable
 from headwater.topology import Catalogue
 
 OLDEST = (7, 0)
@@ -113,8 +113,24 @@ async def _groups(broker: Broker, catalogue: Catalogue) -> AsyncIterator[Finding
                 f"reads {one.stream} and is declared nowhere: it holds entries back from trimming",
                 f"declare it, or: XGROUP DESTROY {one.stream} {one.group}",
             )
+    async for finding in _refused(broker, catalogue):
+        yield finding
     async for finding in _unread(broker, catalogue):
         yield finding
+
+
+async def _refused(broker: Broker, catalogue: Catalogue) -> AsyncIterator[Finding]:
+    """Streams whose entries can not be acknowledged: a user without the right, most likely."""
+    for key, (_, groups) in catalogue.all_keys().items():
+        for group in groups:
+            try:
+                await broker.acknowledge(group.name, {key: [provision.NEVER]})
+            except BrokerRefused as error:
+                yield fail(
+                    f"acknowledging on {key}",
+                    f"{group.name} may not: {error}",
+                    "let the user in HEADWATER_REDIS_URL use XACK on it (ACL SETUSER … +xack)",
+                )
 
 
 async def _unread(broker: Broker, catalogue: Catalogue) -> AsyncIterator[Finding]:
