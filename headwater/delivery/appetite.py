@@ -12,8 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from headwater.broker import Portion
 from headwater.event import Fields
 
-FIRST_SIZE = 262_144.0
-"""Bytes of an entry that nothing is known about: the largest that our own producers append."""
+FIRST_SIZE = 8_388_608.0
+"""Bytes of an entry where nothing is known: far more than our own producers append, so the first reads are
+small, and their size doubles until it is right. Others append what they like."""
 SMALL = 50
 """Entries of a read after which no more than that were waiting."""
 AROUND = 1_000

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
-from headwater.broker import provision
+from headwater.broker import Broker, Entry, provision
 from headwater.clock import monotonic
 from headwater.database import Tx
 from headwater.delivery import Context, Limits, Pace
-from headwater.delivery.appetite import AROUND
+from headwater.delivery.appetite import AROUND, size_of
 from headwater.event import Fields
 from headwater.testing import FaultProxy, until
 from headwater.testing.controls import GoodChanged, GoodSold
 from tests.engine.conftest import Shop
-from tests.engine.entries import GOODS, SALES, applied, fields, put, sale, sold_by, started
+from tests.engine.entries import GOODS, SALES, applied, fields, put, sale, settled, sold_by, started
 from tests.failure.children import Children
 
 BUDGET = 8 * 1_048_576
@@ -77,6 +78,32 @@ async def test_memory_stays_within_bounds_while_the_database_answers_nothing_and
         await until(complete, within=30.0)
 
 
+class Weighing(Broker):
+    """Notes how many bytes each read brought."""
+
+    heaviest = 0
+
+    async def read(self, *where: Any, **how: Any) -> list[Entry]:
+        found = await super().read(*where, **how)
+        self.heaviest = max(self.heaviest, sum(size_of(one.fields or {}) for one in found))
+        return found
+
+
+async def test_the_first_reads_are_small_where_nothing_is_known_of_the_entries(shop: Shop) -> None:
+    broker = Weighing(shop.redis_url)
+    assert not (await broker.features()).bounded_read  # else the server bounds its answers
+    big = fields(shop, GoodChanged(good_id=good(1), name="g"), 1) | {b"extra": b"x" * (BUDGET // 8)}
+    await put(shop, *[big] * 20, stream=GOODS)
+
+    pace = Pace(block=0.2, min_idle=60.0, heartbeat=0.2, drain=5.0, hand=BUDGET)
+    worker = await started(shop, shop.worker(broker=broker, pace=pace))
+
+    await until(lambda: settled(shop))
+    assert BUDGET / 8 < broker.heaviest <= BUDGET
+    await shop.stop(worker)
+    await broker.close()
+
+
 async def test_entries_that_wait_for_another_attempt_let_go_of_their_bodies_and_are_applied_in_the_end(
     shop: Shop,
 ) -> None:
@@ -125,7 +152,7 @@ async def test_live_events_do_not_wait_behind_history_that_was_read_before_them(
 
     past = [
         fields(shop, GoodSold(sale_id=f"past{n}", good_id="g", amount=1), target="shelf", job="j")
-        for n in range(120)
+        for n in range(90)
     ]
     await put(shop, *past)
     pace = Pace(block=0.2, min_idle=60.0, heartbeat=0.2, drain=5.0, count=100)
@@ -136,7 +163,7 @@ async def test_live_events_do_not_wait_behind_history_that_was_read_before_them(
 
     await until(lambda: order == ["live"])
     go_on.set()
-    await until(lambda: worker.statistics()["acknowledged"] == 121)
+    await until(lambda: worker.statistics()["acknowledged"] == 91)
 
 
 async def test_one_busy_stream_does_not_keep_the_entries_of_another_waiting(shop: Shop) -> None:
