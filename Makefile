@@ -21,6 +21,7 @@ lint: $(DEVELOP) ## format, style, types and import contracts
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
+	cd headwater/cli/skeleton && $(CURDIR)/$(PYTHON) -m mypy --cache-dir $(CURDIR)/.mypy_cache/skeleton .
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(PYTHON) -m pyright
 	.venv/bin/lint-imports
 
@@ -34,7 +35,7 @@ build: $(DEVELOP) ## build the wheel into dist/
 
 clean: ## remove .venv, builds and caches
 	rm -rf .venv dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . \( -name __pycache__ -o -name .ruff_cache \) -type d -prune -exec rm -rf {} +
 
 $(RUN): pyproject.toml uv.lock .ci/setup
 	.ci/setup --no-dev

@@ -20,6 +20,7 @@ from headwater.cli.lazy import Entry, LazyGroup
 
 TABLE = {
     "demo": Entry("headwater.cli.demo:command", "Play the project's story on servers of our own."),
+    "init": Entry("headwater.cli.init:command", "Write a small project that works, to start yours from."),
     "dev": Entry("headwater.cli.dev:command", "Run everything of this project on servers of our own."),
     "worker": Entry("headwater.cli.worker:command", "Apply an application's events to its database."),
     "relay": Entry("headwater.cli.relay:command", "Move events from the outbox to their streams."),

@@ -169,6 +169,9 @@ class Consumer:
         when the events have different subjects or lack a column's attribute.
         """
 
+        if not isinstance(gone, tuple):
+            raise DeclarationError("`gone` is a tuple of events", hint="write gone=(OrderDeleted,)")
+
         def declare(row: type[C]) -> type[C]:
             columns = tuple(row.__annotations__)
             for event in events:

@@ -31,7 +31,7 @@ from headwater.admin import agreement
 from headwater.broker import Broker, provision
 from headwater.cli.invocation import Invocation
 from headwater.database import Database, connect
-from headwater.database.attach import Attached, attach
+from headwater.database.attach import attach
 from headwater.database.migrate import APP, SOURCE, migrate
 from headwater.delivery import Worker
 from headwater.event import Codec, Event, Operation, Registry, Subject
@@ -123,24 +123,32 @@ def test_every_page_with_python_is_run_by_a_test() -> None:
     assert {block.page for block in blocks("python")} == RUN
 
 
-async def test_the_readme_takes_an_invoice_from_its_row_to_the_application(servers: RunningServers) -> None:
+def statements(page: str = "") -> Iterator[tuple[str, str]]:
+    """(database, statements) of every example in SQL: a line names the database of those that follow."""
+    for block in blocks("sql", page):
+        parts = re.split(r"^(-- source database|-- application's database)\n", block.text, flags=re.MULTILINE)
+        assert not parts[0], f"{block.page}: no database is named ({parts[0]!r})"
+        yield from zip(parts[1::2], parts[2::2], strict=True)
+
+
+async def test_the_readme_takes_an_invoice_from_its_row_to_the_application(
+    servers: RunningServers, monkeypatch: pytest.MonkeyPatch
+) -> None:
     declared, handled, said = blocks("python", "README.md")
     tenant, total = str(uuid.uuid4()), Decimal("12.50")
     async with servers.fresh_database() as source_url, servers.fresh_database() as sink_url:
         await migrate(source_url, [SOURCE])
         await migrate(sink_url, [APP])
-        columns = "tenant_id uuid, invoice_id text, total numeric NOT NULL"
-        for url, tables in (
-            (source_url, f"CREATE TABLE invoices ({columns}, PRIMARY KEY (invoice_id))"),
-            (sink_url, f"CREATE TABLE invoices ({columns}, PRIMARY KEY (tenant_id, invoice_id))"),
-            (sink_url, "CREATE TABLE to_print (invoice_id text)"),
-        ):
-            await execute(url, tables)
-        await attach(source_url, [Attached("invoices", "invoices", "tenant_id", "invoice_id", ("total",))])
-        script = Script(SOURCE_URL=source_url, tenant=tenant, invoice_id="2026-1", total=total)
-        script.module.BOOKS_URL = sink_url  # type: ignore[attr-defined]
+        urls = {"-- source database": source_url, "-- application's database": sink_url}
+        for where, tables in statements("README.md"):
+            await execute(urls[where], tables)
+        script = Script(tenant=tenant, invoice_id="2026-1", BOOKS_URL=sink_url)
+        monkeypatch.setitem(sys.modules, "schemas.invoices", script.module)
         for block in (declared, handled, said):
             await script.run(block)
+        await attach(source_url, script["attached"])
+        vars(script.module)["database"] = await Database.open(source_url)
+        await script["issue"](script["database"], tenant, "2026-1", total)
 
         sink = await Database.open(sink_url)
         async with running(servers, script, source_url, sink):
@@ -318,8 +326,8 @@ async def test_every_example_in_sql_runs_in_the_database_it_names(page: str, ser
     async with wrapper(servers) as source_url, servers.fresh_database() as app_url:
         await migrate(app_url, [APP])
         urls = {"-- source database": source_url, "-- application's database": app_url}
-        for block in blocks("sql", page):
-            await execute(urls[block.text.partition("\n")[0]], block.text)
+        for where, text in statements(page):
+            await execute(urls[where], text)
 
 
 async def test_what_the_examples_in_sql_say_reaches_the_streams(servers: RunningServers) -> None:

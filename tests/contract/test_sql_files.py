@@ -36,11 +36,14 @@ ON_BOTH = ("headwater/cli/", "headwater/replay/", "headwater/retention/")
 SCRIPT = "producers/sql/wrapper.sql"
 """Many statements, run as a whole by the fixture."""
 
+SKELETON = "headwater/cli/skeleton/"
+"""A project of its own, whose tables are not here: tests/system/test_init.py runs each of its statements."""
+
 FILES = sorted(
     str(file.relative_to(ROOT))
     for folder in FOLDERS
     for file in (ROOT / folder).rglob("*.sql")
-    if "migrations" not in file.parts and not str(file).endswith(SCRIPT)
+    if "migrations" not in file.parts and not str(file).endswith(SCRIPT) and SKELETON not in str(file)
 )
 
 

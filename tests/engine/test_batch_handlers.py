@@ -160,6 +160,8 @@ def test_a_declaration_that_can_not_work_is_refused() -> None:
         consumer.on(GoodSold)(plain)  # type: ignore[type-var]
     with pytest.raises(DeclarationError, match="does not take"):
         consumer.on(GoodSold)(short)  # type: ignore[arg-type]
+    with pytest.raises(DeclarationError, match="`gone` is a tuple"):
+        consumer.upsert(GoodSold, gone=GoodSold, table="goods", key="id")  # type: ignore[arg-type]
     with pytest.raises(DeclarationError, match="a batch of 0"):
         consumer.on(GoodSold, batch=0)
     assert consumer.steps == []

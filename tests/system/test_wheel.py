@@ -144,7 +144,7 @@ def source_files() -> set[str]:
     return {
         file.relative_to(ROOT).as_posix()
         for file in (ROOT / "headwater").rglob("*")
-        if file.is_file() and "__pycache__" not in file.parts and file.name != ".DS_Store"
+        if file.is_file() and not any(part.startswith((".", "__pycache__")) for part in file.parts)
     }
 
 
