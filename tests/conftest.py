@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Generator
 
+import hypothesis
 import pytest
 import pytest_asyncio
 
@@ -11,6 +12,8 @@ from headwater.testing import RunningServers, running_servers
 from tests import machine
 
 machine.prepare()
+hypothesis.settings.register_profile("house", deadline=None)  # a busy machine makes no example wrong
+hypothesis.settings.load_profile("house")
 FAILED = pytest.StashKey[bool]()
 """Whether a test failed."""
 
