@@ -27,6 +27,6 @@ def connected(invocation: Invocation, work: Callable[[Wiring], Awaitable[T]]) ->
 async def opened(invocation: Invocation) -> AsyncIterator[Wiring]:
     """The project's wiring under the settings in force, closed at the end. Raises what loading raises."""
     settings = invocation.settings
-    project = find(invocation.project_dir, prefix=settings.key_prefix)
+    project = find(invocation.project_dir, prefix=settings.key_prefix, aside=settings.backfill.side_streams)
     async with wired(project, settings) as wiring:
         yield wiring

@@ -46,7 +46,9 @@ def command(invocation: Invocation, port: int | None, print_env: bool) -> None:
     async def work(stop: asyncio.Event) -> None:
         from headwater.embedded import Servers  # noqa: PLC0415 (not importable on Windows, where help is)
 
-        project = find(invocation.project_dir, prefix=settings.key_prefix)
+        project = find(
+            invocation.project_dir, prefix=settings.key_prefix, aside=settings.backfill.side_streams
+        )
         async with (
             Servers.start(folder, settings.embedded) as servers,
             System.start(project, settings, servers) as system,

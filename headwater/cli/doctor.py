@@ -14,7 +14,7 @@ from headwater.cli.output import cell
 from headwater.cli.project import Project, find
 from headwater.cli.wiring import Wiring, wired
 from headwater.config import Settings, masked
-from headwater.errors import DeclarationError
+from headwater.errors import DeclarationError, SettingsError
 
 _MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
 
@@ -29,8 +29,10 @@ def command(invocation: Invocation) -> None:
     settings = invocation.settings
     found = _settings(settings)
     try:
-        project = find(invocation.project_dir, prefix=settings.key_prefix)
-    except DeclarationError as error:
+        project = find(
+            invocation.project_dir, prefix=settings.key_prefix, aside=settings.backfill.side_streams
+        )
+    except (DeclarationError, SettingsError) as error:
         found.append(fail("project", str(error), error.hint or "correct the declaration named"))
     else:
         found.append(

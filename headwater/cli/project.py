@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ import msgspec
 
 from headwater.database.attach import Attached
 from headwater.delivery import Consumer
-from headwater.errors import DeclarationError
+from headwater.errors import DeclarationError, SettingsError
 from headwater.event import Codec, Registry
 from headwater.publish import Producer
 from headwater.publish.outgoing import Respell
@@ -84,8 +84,11 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
         return self.applications[app]
 
 
-def find(directory: Path, *, prefix: str = "") -> Project:
-    """Import and check the project in `directory`. Raises DeclarationError naming what is missing."""
+def find(directory: Path, *, prefix: str = "", aside: Sequence[str] = ()) -> Project:
+    """Import and check the project in `directory`; `aside`: applications with side streams.
+
+    Raises DeclarationError naming what is missing, SettingsError for an unknown application in `aside`.
+    """
     missing = [name for name in FOLDERS if not (directory / name / "__init__.py").is_file()]
     if missing:
         raise DeclarationError(
@@ -105,7 +108,7 @@ def find(directory: Path, *, prefix: str = "") -> Project:
         root=directory,
         registry=schemas.registry,
         codec=Codec(schemas.registry, schemas.read_foreign),
-        catalogue=streams.catalogue.with_prefix(prefix) if prefix else streams.catalogue,
+        catalogue=_arranged(streams.catalogue, prefix, aside),
         respell=schemas.respell,
         enablement=producers.enablement,
         attached=tuple(producers.attached),
@@ -118,6 +121,13 @@ def find(directory: Path, *, prefix: str = "") -> Project:
     )
     check(project)
     return project
+
+
+def _arranged(catalogue: Catalogue, prefix: str, aside: Sequence[str]) -> Catalogue:
+    try:
+        return catalogue.with_prefix(prefix).with_side_streams(aside) if prefix or aside else catalogue
+    except DeclarationError as error:
+        raise SettingsError(f"HEADWATER_BACKFILL_SIDE_STREAMS: {error}", hint=error.hint) from None
 
 
 def unnamed(modules: Mapping[str, object]) -> list[str]:

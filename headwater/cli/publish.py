@@ -61,7 +61,7 @@ def command(invocation: Invocation, /, **options: Any) -> None:
     operation id, which is harmless.
     """
     settings = invocation.settings
-    project = find(invocation.project_dir, prefix=settings.key_prefix)
+    project = find(invocation.project_dir, prefix=settings.key_prefix, aside=settings.backfill.side_streams)
     event = _event(project, options["type"], text_of(options["data"]))
     if event.subject.tenanted and not options["tenant"]:
         raise click.UsageError(f"{event.type!r} belongs to a tenant: name it with --tenant")

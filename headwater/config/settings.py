@@ -122,6 +122,10 @@ class BackfillSettings(Section, frozen=True, kw_only=True):
     window: Annotated[
         int, about("Historical entries a group may be behind before a job waits.", least=1, most=100_000)
     ] = 500
+    side_streams: Annotated[
+        tuple[str, ...],
+        about("Applications whose backfills go through streams of their own, {stream}:bf:{app}; * for all."),
+    ] = ()
     runners: Annotated[int, about("Jobs run at once by one process.", least=1, most=64)] = 2
     rows_per_second: Annotated[
         int, about("Most rows a second of one job; 0: no limit but the window.", least=0, most=10_000_000)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from headwater import failpoints, telemetry
+from headwater.broker import Broker
 from headwater.delivery.shift import TROUBLES, Shift
 from headwater.delivery.upkeep import orphaned
 from headwater.errors import BrokerRefused, BrokerUnavailable
@@ -49,7 +50,7 @@ async def ended(tasks: Sequence[Task]) -> None:
 
 async def _drain(shift: Shift, reading: Task, others: Sequence[Task], batches: Batches) -> None:
     failpoints.reached("worker.stopping")
-    unblocking = asyncio.create_task(_unblock(shift, reading), name="unblock")
+    unblocking = asyncio.create_task(unblock(shift.broker, reading), name="unblock")
     finishing = {reading, *(task for task in others if task.get_name() != "heartbeat")}
     limit = shift.post.pace.drain
     await asyncio.wait({*finishing, *batches()}, timeout=max(limit / 2, limit - LAST))
@@ -72,11 +73,11 @@ async def within(seconds: float, work: Coroutine[Any, Any, None]) -> None:
     task.cancel()
 
 
-async def _unblock(shift: Shift, reading: Task) -> None:
+async def unblock(broker: Broker, reading: asyncio.Task[Any]) -> None:
     """Let a blocked read return; asked again until it did, because it may not have been blocked yet."""
     try:
         while not reading.done():
-            await shift.broker.unblock()
+            await broker.unblock()
             await asyncio.wait({reading}, timeout=0.05)
     except (BrokerUnavailable, BrokerRefused) as error:
         log.debug("worker.unblock_failed", error=str(error))

@@ -30,6 +30,7 @@ class Inheritance:
         self._shift = shift
         self._recovery = recovery
         self._seen: dict[tuple[str, str], dict[str, int]] = {}
+        self._turn = 0
 
     async def run(self) -> None:
         """Look now and then, until a stop."""
@@ -47,11 +48,14 @@ class Inheritance:
         with own_statements():
             rows = await shift.side.database.fetch(load(__file__, "lapsed_names"), post.app)
         dead = {RELEASED, *(row["name"] for row in rows)} - {post.name}
+        streams = shift.swept(self._turn)
         found: dict[tuple[str, str], dict[str, int]] = {}
-        for stream, names in (await pending.holders(shift.broker, post.group, post.streams)).items():
+        for stream, names in (await pending.holders(shift.broker, post.group, streams)).items():
             for name in sorted(names & dead):
                 found[stream, name] = await pending.untouched(shift.broker, post.group, stream, name)
-        before, self._seen = self._seen, found
+        before = self._seen
+        others = {place: lay for place, lay in before.items() if place[0] not in streams}
+        self._seen, self._turn = {**others, **found}, self._turn + 1
         for place, entries in found.items():
             await self._take(*place, left(before.get(place, {}), entries))
 

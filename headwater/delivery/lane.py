@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from headwater.delivery.applier import Applier
 from headwater.delivery.shift import Shift
@@ -33,6 +33,10 @@ class Lane:
     def waiting(self) -> int:
         """Deliveries that no transaction has begun with."""
         return sum(map(len, self._waiting))
+
+    def waiting_beside(self, streams: Container[str]) -> int:
+        """The same without those that were put here from these streams."""
+        return sum(len(some) for some in self._waiting if some[0].stream not in streams)
 
     def put(self, deliveries: list[Delivery]) -> None:
         """Settle these, behind those that wait."""

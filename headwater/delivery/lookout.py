@@ -31,6 +31,7 @@ class Lookout:
         self._watch = watch
         self._beside = list(beside)
         self._begun: set[str] = set()
+        self._turn = 0
 
     async def open(self) -> None:
         """Make groups where they are missing, and find what was lost while nobody looked."""
@@ -58,9 +59,15 @@ class Lookout:
         shift = self._shift
         while not await pause(shift.stopping, shift.post.pace.look * random.uniform(0.8, 1.2)):  # noqa: S311
             try:
-                await self._look(self._watch.next_streams([*shift.fit, *self._beside]))
+                await self._look(self._next_streams())
             except TROUBLES as error:
                 log.warning("worker.look_failed", app=shift.post.app, error=str(error))
+
+    def _next_streams(self) -> list[str]:
+        aside = self._shift.aside
+        self._turn += 1
+        one = [aside[self._turn % len(aside)]] if aside else []
+        return [*self._watch.next_streams([*self._shift.fresh, *self._beside]), *one]
 
     async def mending(self) -> None:
         """Try streams again that could not be read, until a stop."""
@@ -88,7 +95,7 @@ class Lookout:
     async def refused(self, error: BrokerRefused, tries: int) -> bool:
         """After a read that Redis refused: whether a cause was found, and the other streams can be read."""
         shift = self._shift
-        shift.look_back = True
+        shift.doubt()
         log.error("worker.read_refused", app=shift.post.app, error=str(error), tries=tries)
         before = set(shift.fit)
         created = await self._mend(shift.fit)

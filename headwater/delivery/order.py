@@ -61,7 +61,7 @@ def streams(consumer: Consumer, catalogue: Catalogue) -> list[str]:
         key
         for family in families
         if any(consumer.is_ordered(event) for event in family.events)
-        for key in catalogue.keys.partitions(family, app=group.app)
+        for key in (*catalogue.keys.partitions(family, app=group.app), *catalogue.sides(family, group.app))
     ]
 
 

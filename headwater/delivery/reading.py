@@ -42,12 +42,17 @@ class Reading:
         count = shift.post.pace.count
         self._live = Lane(shift, live, count)
         self._past = Lane(shift, past, min(count, HISTORICAL))
-        self._brought: Mapping[str, int] = dict.fromkeys(shift.post.streams, 1)
+        self._brought: Mapping[str, int] = dict.fromkeys(shift.fresh, 1)
 
     @property
     def batches(self) -> set[asyncio.Task[None]]:
         """Transactions in flight."""
         return self._live.batches | self._past.batches
+
+    @property
+    def past(self) -> Lane:
+        """Where historical deliveries wait for a transaction."""
+        return self._past
 
     @property
     def defect(self) -> BaseException | None:
@@ -78,7 +83,7 @@ class Reading:
                 shift.broker_ok, tries = True, 0
             except TROUBLES as error:
                 tries += 1
-                await self._wait_out(error, tries)
+                await self.wait_out(error, tries)
 
     async def _room(self) -> bool:
         """Wait until entries could be applied at once, and kept; False at a stop."""
@@ -86,7 +91,8 @@ class Reading:
         self._shift.vitals.back("reading")
         while not stopping.is_set():
             hand.eased.clear()
-            if self._live.free and self._past.waiting < most and hand.room and not hand.crowded:
+            behind = self._past.waiting_beside(self._shift.post.aside)
+            if self._live.free and behind < most and hand.room and not hand.crowded:
                 return True
             await either(hand.eased, stopping)
         return False
@@ -105,7 +111,8 @@ class Reading:
         except DatabaseUnavailable as error:
             log.warning("worker.look_failed", app=self._shift.post.app, error=str(error))
 
-    async def _wait_out(self, error: Exception, tries: int) -> None:
+    async def wait_out(self, error: Exception, tries: int) -> None:
+        """After a read that failed, for the `tries`th time in a row: mend what can be mended, or wait."""
         shift = self._shift
         if isinstance(error, BrokerRefused):
             try:
@@ -113,13 +120,13 @@ class Reading:
                     return
             except TROUBLES as failure:
                 error = failure
-        shift.look_back = True
+        shift.doubt()
         shift.broker_ok = isinstance(error, DatabaseUnavailable | TablesUnfit)
         shift.database_ok = shift.database_ok and not shift.broker_ok
         await shift.back_off(error, tries)
 
     async def _next_entries(self) -> list[Entry]:
-        shift, post, streams = self._shift, self._shift.post, self._shift.fit
+        shift, post, streams = self._shift, self._shift.post, self._shift.fresh
         if not streams:
             await pause(shift.stopping, post.pace.block)
             return []

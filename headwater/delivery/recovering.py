@@ -30,16 +30,27 @@ class Recovery:
         self._settler = shift.settler
 
     async def own_pending(self) -> None:
-        """Deliver what stands under our name and is not in hand: a lost answer, or a crash before."""
+        """Deliver what stands under our name and is not in hand: a lost answer, or a crash before.
+
+        Not of side streams: their reader looks itself, so that nothing that is on its way to it is taken.
+        """
+        await self._own_pending(self.shift.fresh)
+        self.shift.look_back = False
+
+    async def own_aside(self) -> None:
+        """The same of side streams."""
+        await self._own_pending(self.shift.aside)
+        self.shift.look_aside = False
+
+    async def _own_pending(self, streams: Sequence[str]) -> None:
         post = self._post
-        for stream in self.shift.fit:
+        for stream in streams:
             after = "0"
             while entries := await self._broker.pending_of(
                 post.group, post.name, stream, after=after, count=self.shift.page(500)
             ):
                 after = entries[-1].id
                 await self.again(stream, entries)
-        self.shift.look_back = False
 
     async def again(self, stream: str, entries: Sequence[Entry]) -> None:
         """Settle entries that were given out before: what may have ended workers, by itself."""
@@ -78,15 +89,16 @@ class Recovery:
 
         While nothing is read, half as often: a command for each stream is what an idle worker costs most.
         """
-        shift, post, read = self.shift, self._post, -1
+        shift, post, read, turn = self.shift, self._post, -1, 0
         while True:
             share = 1.0 if shift.settler.counts.read == read else 0.5
             read = shift.settler.counts.read
             if await pause(shift.stopping, post.pace.min_idle * share * random.uniform(0.8, 1.2)):  # noqa: S311
                 return
             try:
-                for stream in shift.fit:
+                for stream in shift.swept(turn):
                     await self._sweep(stream)
+                turn += 1
             except TROUBLES as error:
                 shift.last_error = str(error)
                 log.warning("worker.reclaim_failed", app=post.app, error=str(error))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from headwater import telemetry
+from headwater import clock, telemetry
 from headwater.broker import Broker
 from headwater.delivery.appetite import FIRST_SIZE, portion
 from headwater.delivery.applier import Applier
@@ -21,6 +21,10 @@ from headwater.patience import backoff, pause
 from headwater.telemetry import Metrics
 
 log = telemetry.logger(__name__)
+QUIET = 60.0
+"""Seconds after the last entry of a side stream for which they are looked after as all streams are."""
+SELDOM = 6
+"""Else at every so many sweeps: mostly nothing is on them, and a sweep costs a command for each stream."""
 TROUBLES = (BrokerUnavailable, BrokerRefused, DatabaseUnavailable, TablesUnfit)
 """What is waited out."""
 
@@ -35,6 +39,8 @@ class Post:
     """The consumer name; decided before the first entry is read."""
     streams: list[str]
     pace: Pace
+    aside: frozenset[str] = frozenset()
+    """Those of the streams that are side streams: read beside the others, by a loop of their own."""
 
 
 class Shift:
@@ -50,6 +56,10 @@ class Shift:
         self.stopping = asyncio.Event()
         self.look_back = True
         """Whether something may stand under our name that is not in hand."""
+        self.look_aside = True
+        """The same of side streams."""
+        self.history_at = clock.monotonic()
+        """When something was last read of a side stream."""
         self.unfit: dict[str, str] = {}
         """Streams that Redis refuses to read, with its words."""
         self.broker_ok = False
@@ -74,6 +84,25 @@ class Shift:
     def fit(self) -> list[str]:
         """The streams that can be read, in their order."""
         return [stream for stream in self.post.streams if stream not in self.unfit]
+
+    @property
+    def fresh(self) -> list[str]:
+        """Those of them that are no side streams."""
+        return [stream for stream in self.fit if stream not in self.post.aside]
+
+    @property
+    def aside(self) -> list[str]:
+        """Those of them that are."""
+        return [stream for stream in self.fit if stream in self.post.aside]
+
+    def swept(self, turn: int) -> list[str]:
+        """The streams to look after at this turn."""
+        busy = clock.monotonic() - self.history_at < QUIET
+        return self.fit if busy or turn % SELDOM == 0 else self.fresh
+
+    def doubt(self) -> None:
+        """Something may stand under our name that is not in hand: look before the next read."""
+        self.look_back = self.look_aside = True
 
     def page(self, most: int) -> int:
         """How many entries that come again to take at once: they are in hand beside what is new."""
@@ -105,7 +134,7 @@ class Shift:
                 else:
                     heard = await self.settler.settle(applier, deliveries)
                 if not heard:
-                    self.look_back = True
+                    self.doubt()
                 self.database_ok = True
                 self.vitals.hear(POSTGRES)
                 self.vitals.held_up.pop(applier, None)
@@ -139,7 +168,7 @@ class Shift:
         (failures,) = self._failures([delivery])
         try:
             if not await blame(self.settler, applier, delivery, failures):
-                self.look_back = True
+                self.doubt()
             self.database_ok = True
         except (DatabaseUnavailable, TablesUnfit) as error:  # not written down: tried once more
             await self.back_off(error, 1)

@@ -52,7 +52,7 @@ async def _after_a_pause(shift: Shift) -> None:
         gone = [entry for entry in ids if entry not in ours]
         hand.forget(stream, gone)
         shift.taken_over += len(gone)
-    shift.look_back = True
+    shift.doubt()
     log.warning("worker.stood_still", app=post.app, consumer=post.name, taken_over=shift.taken_over)
 
 

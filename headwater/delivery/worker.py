@@ -1,10 +1,10 @@
 """One process of an application's group.
 
-Loops: *reading* takes new entries when a transaction is free; *reclaim* takes over what others left,
-also when nothing new comes; *heartbeat* keeps what is in hand from being taken over; *retry* gives
-entries another attempt when their time has come; *letters* replays dead letters; *suspects* takes
-over what its worker died of; *watching* finds losses, *mending* tries streams again that Redis refused;
-*frozen* ends sessions of workers that stand still.
+Loops: *reading* takes new entries when a transaction is free, *aside* those of side streams; *reclaim*
+takes over what others left, also when nothing new comes; *heartbeat* keeps what is in hand from being
+taken over; *retry* gives entries another attempt when their time has come; *letters* replays dead letters;
+*suspects* takes over what its worker died of; *watching* finds losses, *mending* tries streams again that
+Redis refused; *frozen* ends sessions of workers that stand still.
 
 Always holds: an entry is acknowledged only after the transaction that applied or parked it.
 """
@@ -21,6 +21,7 @@ from headwater.broker import Broker
 from headwater.database import Database
 from headwater.delivery import order, pulse, quarantine, upkeep
 from headwater.delivery.applier import Applier
+from headwater.delivery.aside import Aside
 from headwater.delivery.consumer import Consumer
 from headwater.delivery.draining import LAST, drain, within
 from headwater.delivery.frozen import end_frozen
@@ -76,7 +77,8 @@ class Worker:
         self._settler = Settler(database, broker, codec, self.group, hand)
         ordered = order.streams(consumer, catalogue)
         free = [stream for stream in self.streams if stream not in ordered]
-        post = Post(consumer.app, self.group, manner["name"], free, self.pace)
+        aside = frozenset(catalogue.side_keys(consumer.app)) - set(ordered)
+        post = Post(consumer.app, self.group, manner["name"], free, self.pace, aside)
         self._place = Place(broker, database, consumer.app, self.group, tuple(self.streams))
         self._shift = Shift(post, broker, self._settler, hand, applier("side"))
         self._recovery = Recovery(self._shift)
@@ -84,6 +86,7 @@ class Worker:
         watch = Watch(broker, database, catalogue, consumer.app)
         self._lookout = Lookout(self._shift, watch, ordered)
         self._reading = Reading(self._recovery, self._lookout, self._live, self._past)
+        self._aside = Aside(self._recovery, self._reading) if aside else None
         self._in_order: InOrder | None = None
         if ordered:
             turn = Turn(database, consumer.app, self.name, self.pace.min_idle / 2)
@@ -176,8 +179,9 @@ class Worker:
             shift.stopping.set()
             await drain(shift, reading, others, lambda: self._reading.batches)
             stopping.cancel()
-            if self._in_order is not None:
-                await self._in_order.close()
+            for beside in (self._in_order, self._aside):
+                if beside is not None:
+                    await beside.close()
             if self._lease is not None:  # what it held was given away: whoever is next finds nothing
                 await within(LAST, self._lease.free())
             log.info("worker.stopped", app=self.consumer.app, consumer=self.name, **self.statistics())
@@ -207,6 +211,8 @@ class Worker:
             loops["sweep"] = sweep(self._shift, self._place)
         if self._in_order is not None:
             loops["ordered"] = self._in_order.run()
+        if self._aside is not None:
+            loops["aside"] = self._aside.run()
         return [asyncio.create_task(loop, name=name) for name, loop in loops.items()]
 
     async def _open(self) -> None:

@@ -43,7 +43,8 @@ class Outgoing:
         """(stream key, fields) for every stream the event goes to now; empty when nobody wants it.
 
         A historical event with a target goes to that application alone. A live one that is meant for an
-        application goes nowhere while that is not enabled, also not to a stream that all share.
+        application goes nowhere while that is not enabled, also not to a stream that all share. History goes
+        to the side stream of an application that has one.
         Raises EventError.
         """
         stream, aims = self._route(envelope, enabled)
@@ -52,7 +53,7 @@ class Outgoing:
             addressed = (
                 envelope if aimed == envelope.target else msgspec.structs.replace(envelope, target=aimed)
             )
-            key = self.catalogue.keys.stream(stream, envelope.tenant, app)
+            key = self._key(stream, envelope, app)
             found.append((key, self._spell(addressed, key, stream)))
         return found
 
@@ -64,7 +65,13 @@ class Outgoing:
 
     def _aims(self, envelope: Envelope, enabled: Iterable[str]) -> list[tuple[str, str]]:
         stream, aims = self._route(envelope, enabled)
-        return [(self.catalogue.keys.stream(stream, envelope.tenant, app), aimed) for app, aimed in aims]
+        return [(self._key(stream, envelope, app), aimed) for app, aimed in aims]
+
+    def _key(self, stream: Stream, envelope: Envelope, app: str) -> str:
+        aside = self.catalogue.side(stream, envelope.target) if envelope.historical else None
+        if aside is not None:
+            return self.catalogue.keys.side(stream, envelope.tenant, aside)
+        return self.catalogue.keys.stream(stream, envelope.tenant, app)
 
     def _route(self, envelope: Envelope, enabled: Iterable[str]) -> _Plan:
         who = frozenset((envelope.target,)) if envelope.historical else frozenset(enabled)

@@ -19,7 +19,7 @@ class Keys:
 
     def __init__(self, prefix: str = "") -> None:
         self.prefix = prefix
-        self._names: dict[tuple[str, str, int], str] = {}
+        self._names: dict[tuple[str, str, int, bool], str] = {}
 
     @property
     def beats(self) -> str:
@@ -38,17 +38,28 @@ class Keys:
 
     def stream(self, stream: Stream, tenant: str, app: str = "") -> str:
         """The key that carries a tenant's events of a family."""
-        number = 0 if stream.partitions == 1 else partition(tenant, stream.partitions)
-        return self._name(stream, app, number)
+        return self._name(stream, app, _number(stream, tenant))
 
     def partitions(self, stream: Stream, app: str = "") -> list[str]:
         """All keys of a family, for one application where it has one each."""
         return [self._name(stream, app, number) for number in range(stream.partitions)]
 
-    def _name(self, stream: Stream, app: str, number: int) -> str:
-        known = self._names.get((stream.name, app, number))
+    def side(self, stream: Stream, tenant: str, app: str) -> str:
+        """The side stream: what backfills say to one application of a tenant's events of a family."""
+        return self._name(stream, app, _number(stream, tenant), side=True)
+
+    def sides(self, stream: Stream, app: str) -> list[str]:
+        """All side streams of a family for one application."""
+        return [self._name(stream, app, number, side=True) for number in range(stream.partitions)]
+
+    def _name(self, stream: Stream, app: str, number: int, *, side: bool = False) -> str:
+        known = self._names.get((stream.name, app, number, side))
         if known is None:
-            name = self.prefix + stream.name.replace("{app}", app)
+            name = self.prefix + stream.name.replace("{app}", app) + (f":bf:{app}" if side else "")
             known = name if stream.partitions == 1 else f"{name}:{{{number}}}"
-            self._names[stream.name, app, number] = known
+            self._names[stream.name, app, number, side] = known
         return known
+
+
+def _number(stream: Stream, tenant: str) -> int:
+    return 0 if stream.partitions == 1 else partition(tenant, stream.partitions)

@@ -2,6 +2,9 @@
 
 One event type belongs to exactly one stream family. A name with `{app}` stands for one stream per
 application; such a stream gets an event only while the tenant has the application enabled.
+
+A *side stream* stands beside a stream for one application: what backfills say to it, where that is wanted
+apart from what is live.
 """
 
 from __future__ import annotations
@@ -59,8 +62,19 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
 class Catalogue:
     """Every stream and every group of a system, checked against each other."""
 
-    def __init__(self, streams: Iterable[Stream], groups: Iterable[Group], *, prefix: str = "") -> None:
-        """Raises DeclarationError when an event has two streams, or a group reads an undeclared one."""
+    def __init__(
+        self,
+        streams: Iterable[Stream],
+        groups: Iterable[Group],
+        *,
+        prefix: str = "",
+        aside: Iterable[str] = (),
+    ) -> None:
+        """`aside`: applications whose backfills go through side streams; `*` for all.
+
+        Raises DeclarationError when an event has two streams, a group reads an undeclared one, or an
+        application in `aside` has no group.
+        """
         self.streams = {stream.name: stream for stream in streams}
         self.groups = {group.app: group for group in groups}
         self.keys = Keys(prefix)
@@ -82,10 +96,25 @@ class Catalogue:
             ]
             for name in self.streams
         }
+        self._aside = self._named(aside)
+        self.aside = frozenset(self._aside.values())
+        """Applications whose backfills go through side streams."""
+
+    def _named(self, apps: Iterable[str]) -> dict[str, str]:
+        found = {
+            group.app: group
+            for one in apps
+            for group in (self.groups.values() if one == "*" else (self.group(one),))
+        }
+        return {name: app for app, group in found.items() for name in (app, *group.aliases)}
 
     def with_prefix(self, prefix: str) -> Catalogue:
         """The same catalogue under another key prefix: for tests and shared servers."""
-        return Catalogue(self.streams.values(), self.groups.values(), prefix=prefix)
+        return Catalogue(self.streams.values(), self.groups.values(), prefix=prefix, aside=self.aside)
+
+    def with_side_streams(self, apps: Iterable[str]) -> Catalogue:
+        """The same with side streams for these applications, `*` for all. Raises DeclarationError."""
+        return Catalogue(self.streams.values(), self.groups.values(), prefix=self.keys.prefix, aside=apps)
 
     def stream(self, event_type: str) -> Stream:
         """The family of an event type. Raises DeclarationError when it has none."""
@@ -121,19 +150,37 @@ class Catalogue:
         return [app for app, names in self._readers[stream.name] if enabled & names]
 
     def keys_of(self, app: str) -> list[str]:
-        """Every Redis key the application's group reads, in declared order."""
+        """Every Redis key the application's group reads, in declared order; side streams last."""
         group = self.group(app)
-        return [
-            key for name in group.streams for key in self.keys.partitions(self.streams[name], app=group.app)
-        ]
+        return [key for name in group.streams for key in self._fresh_keys(name, group)] + self.side_keys(app)
+
+    def _fresh_keys(self, name: str, group: Group) -> list[str]:
+        return self.keys.partitions(self.streams[name], app=group.app)
+
+    def side_keys(self, app: str) -> list[str]:
+        """The side streams of an application; none where its backfills go the way of what is live."""
+        group = self.group(app)
+        return [key for name in group.streams for key in self.sides(self.streams[name], group.app)]
+
+    def sides(self, stream: Stream, app: str) -> list[str]:
+        """The side streams of one family for an application."""
+        return self.keys.sides(stream, app) if self.side(stream, app) else []
+
+    def side(self, stream: Stream, target: str) -> str | None:
+        """The application on whose side stream history for `target` goes; None: on the family's own."""
+        app = self._aside.get(target)
+        if app is None or stream.name not in self.groups[app].streams:
+            return None
+        return app if any(event.subject.state for event in stream.events) else None
 
     def all_keys(self) -> dict[str, tuple[Stream, list[Group]]]:
         """Every Redis key that should exist, with its family and the groups that read it."""
         found: dict[str, tuple[Stream, list[Group]]] = {}
         for group in self.groups.values():
             for name in group.streams:
-                for key in self.keys.partitions(self.streams[name], app=group.app):
-                    found.setdefault(key, (self.streams[name], []))[1].append(group)
+                stream = self.streams[name]
+                for key in (*self._fresh_keys(name, group), *self.sides(stream, group.app)):
+                    found.setdefault(key, (stream, []))[1].append(group)
         return found
 
     def written_keys(self) -> list[str]:

@@ -1,0 +1,192 @@
+"""A side stream carries what a backfill says to one application: nobody else reads it, nothing live waits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest_asyncio
+
+from headwater.broker import provision
+from headwater.publish import Outgoing
+from headwater.testing import controls, until
+from headwater.testing.controls import GoodChanged, GoodRemoved, GoodSold
+from headwater.topology import Catalogue, Group, Stream
+from tests.engine.conftest import Shop
+from tests.engine.entries import fields, settled, take
+from tests.engine.test_backfill import asked, ended, runner, stocked
+
+SHARED = Catalogue(
+    [Stream(name="sales", events=(GoodSold,)), Stream(name="goods", events=(GoodChanged, GoodRemoved))],
+    [
+        Group(app="shelf", name="shelf-group", streams=("sales", "goods")),
+        Group(app="till", name="till-group", streams=("sales", "goods")),
+    ],
+)
+LIVE, SIDE = "goods", "goods:bf:shelf"
+OLD, NEW = 5 << 48, 6 << 48
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def aside(shop: Shop) -> AsyncIterator[Shop]:
+    """A shop whose goods two applications read on one stream, one of them with a side stream."""
+    rearranged(shop, "shelf")
+    yield shop
+
+
+def rearranged(shop: Shop, *apps: str) -> None:
+    catalogue = SHARED.with_prefix(shop.catalogue.keys.prefix).with_side_streams(apps)
+    shop.outgoing = Outgoing(controls.CODEC, catalogue)
+
+
+async def length(shop: Shop, stream: str) -> int:
+    return int(await shop.broker.execute("XLEN", shop.key(stream)))
+
+
+async def ever(shop: Shop, stream: str) -> int:
+    """Entries that a stream was ever given."""
+    told = await shop.broker.execute("XINFO", "STREAM", shop.key(stream))
+    return int(dict(zip(told[::2], told[1::2], strict=True))[b"entries-added"])
+
+
+async def put(shop: Shop, stream: str, *entries: Any) -> None:
+    await provision.apply(shop.broker, shop.catalogue)
+    await shop.broker.append([(shop.key(stream), one) for one in entries])
+
+
+def good(shop: Shop, key: str, name: str, version: int, **history: Any) -> Any:
+    return fields(shop, GoodChanged(good_id=key, name=name), version, **history)
+
+
+def past(shop: Shop, key: str, name: str, version: int = OLD) -> Any:
+    return good(shop, key, name, version, target="shelf", job="j")
+
+
+def keys(count: int, first: int = 0) -> list[str]:
+    return [f"{number:08d}-0000-4000-9000-000000000000" for number in range(first, first + count)]
+
+
+async def test_another_group_reads_nothing_of_a_backfill(aside: Shop) -> None:
+    await provision.apply(aside.broker, aside.catalogue)
+    await aside.enable()
+    names = await stocked(aside, 300)
+    aside.start(aside.worker())
+    aside.start(runner(aside, window=100))
+
+    job = await ended(aside, await asked(aside))
+
+    assert (job.state, await aside.goods()) == ("verified", names)
+    (till,) = [one for one in await aside.broker.groups(aside.key(LIVE)) if one.name == "till-group"]
+    assert (await ever(aside, LIVE), till.lag) == (0, 0)
+    assert [one.name for one in await aside.broker.groups(aside.key(SIDE))] == ["shelf-group"]
+    assert await ever(aside, SIDE) == 300
+    assert set(job.upto()) == {aside.key(SIDE)}
+
+
+async def test_the_gate_decides_whatever_comes_first_on_which_of_the_two_streams(aside: Shop) -> None:
+    late, early, gone, lone = keys(4)
+    worker = aside.start(aside.worker())
+    await until(lambda: worker.ready)
+
+    await put(aside, LIVE, good(aside, late, "new", NEW), good(aside, early, "old", OLD))
+    await put(aside, LIVE, fields(aside, GoodRemoved(good_id=gone), NEW))
+    await until(lambda: settled(aside))
+    await put(aside, SIDE, past(aside, late, "old"), past(aside, early, "new", NEW), past(aside, gone, "old"))
+    await put(aside, SIDE, past(aside, lone, "new", NEW))
+    await until(lambda: settled(aside))
+    await put(aside, LIVE, good(aside, lone, "old", OLD))
+    await until(lambda: settled(aside))
+
+    assert await aside.goods() == {late: "new", early: "new", lone: "new"}
+
+
+async def test_live_changes_of_the_same_things_while_a_backfill_runs_leave_both_sides_equal(
+    aside: Shop,
+) -> None:
+    await aside.enable()
+    names = await stocked(aside, 600)
+    aside.start(aside.relay())
+    worker = aside.start(aside.worker())
+    await until(lambda: worker.ready)
+    aside.start(runner(aside, window=40, chunk=50))
+    asked_for = await asked(aside)
+
+    running = asyncio.create_task(ended(aside, asked_for))
+    for number, key in enumerate(sorted(names)):  # in the order of the backfill, which comes along meanwhile
+        if number % 3 == 0:
+            await aside.put(f"changed {number}", key)
+        elif number % 7 == 0:
+            await aside.remove(key)
+    job = await running
+
+    async def same() -> bool:
+        rows = await aside.source.fetch("SELECT good_id::text AS key, name FROM goods")
+        return {row["key"]: row["name"] for row in rows} == await aside.goods()
+
+    await until(same)
+    assert job.state == "verified"
+    assert await ever(aside, LIVE) > 200  # said live, by the relay
+    assert await ever(aside, SIDE) > 300
+    assert worker.statistics()["stale"] > 0  # the two did meet
+
+
+async def behind_a_lock(shop: Shop, stream: str) -> bool:
+    """Whether a live event is applied while every transaction with history on `stream` waits for a lock."""
+    worker = shop.start(shop.worker())
+    await until(lambda: worker.ready)
+    await put(shop, LIVE, good(shop, keys(1)[0], "there", OLD))
+    await until(lambda: settled(shop))
+    async with shop.sink.transaction() as tx:
+        await tx.execute("SELECT FROM headwater.ledger FOR UPDATE")
+        held = [past(shop, keys(1)[0], "again", NEW) for _ in range(250)]
+        await put(shop, stream, *held, *held, *[past(shop, key, "old") for key in keys(4000, first=1)])
+
+        async def full() -> bool:
+            return worker.statistics()["in_hand"] > 500
+
+        await until(full)
+        await put(shop, LIVE, good(shop, keys(1, first=9000)[0], "live", NEW))
+
+        async def there() -> bool:
+            return "live" in (await shop.goods()).values()
+
+        try:
+            await until(there, within=1.0 if stream == LIVE else 30.0)
+        except AssertionError:
+            return False
+        return True
+
+
+async def test_a_live_event_never_waits_for_history_on_a_side_stream(aside: Shop) -> None:
+    assert await behind_a_lock(aside, SIDE)
+
+
+async def test_on_the_same_stream_it_waits_for_history_of_which_too_much_is_in_hand(aside: Shop) -> None:
+    rearranged(aside)
+
+    assert not await behind_a_lock(aside, LIVE)
+
+
+async def test_what_a_dead_worker_held_of_a_side_stream_is_taken_over(aside: Shop) -> None:
+    names = dict.fromkeys(keys(5), "old")
+    await put(aside, SIDE, *[past(aside, key, "old") for key in names])
+    assert len(await take(aside, "dead", SIDE)) == 5
+
+    aside.start(aside.worker())
+
+    await until(lambda: settled(aside))
+    assert await aside.goods() == names
+
+
+async def test_a_worker_reads_on_after_its_side_stream_vanished(aside: Shop) -> None:
+    worker = aside.start(aside.worker())
+    await until(lambda: worker.ready)
+    await put(aside, SIDE, past(aside, keys(1)[0], "old"))
+    await until(lambda: settled(aside))
+
+    await aside.broker.execute("DEL", aside.key(SIDE))
+    await put(aside, SIDE, past(aside, keys(2)[1], "old"))
+
+    await until(lambda: settled(aside))
+    assert await aside.goods() == dict.fromkeys(keys(2), "old")
