@@ -8,7 +8,7 @@ from typing import Any
 
 from headwater import clock
 from headwater.replay import Job, Standing, SyncStatus
-from headwater.replay.digest import as_dict
+from headwater.replay.examining import as_dict
 from headwater.replay.jobs import DETAILS
 
 SECTIONS = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,9 +23,10 @@ from headwater.cli.output import Table
 from headwater.cli.project import find
 from headwater.cli.readings import backlog
 from headwater.cli.system import System
+from headwater.database import Database
 from headwater.embedded import Servers
 from headwater.errors import DeclarationError, HeadwaterError
-from headwater.replay import Comparer, Job
+from headwater.replay import Backfill, Finding, Job, Mirrored, Saying, Sides, examined
 
 QUIET_WITHIN = 60.0
 INTERRUPTED = 130
@@ -255,13 +257,12 @@ class Demo:
     async def _compare(self) -> list[dict[str, Any]]:
         rows = []
         for app, sink in self._system.sinks.items():
-            comparer = Comparer(self._system.source, sink)
             mirrored = self._system.project.mirrored[app]
             for backfill in self._system.history.subjects(app, {}):
                 if backfill.subject not in mirrored:
                     continue
                 found = [
-                    await comparer.compare(backfill, mirrored[backfill.subject], tenant)
+                    await self._examined(sink, backfill, mirrored[backfill.subject], tenant)
                     for tenant in self._story.tenants
                 ]
                 rows.append(
@@ -270,10 +271,15 @@ class Demo:
                         "subject": backfill.subject,
                         "source": sum(one.source_count for one in found),
                         "applied": sum(one.applied_count for one in found),
-                        "agree": all(one.clean for one in found),
+                        "agree": all(one.agreed for one in found),
                     }
                 )
         return rows
+
+    async def _examined(self, sink: Database, backfill: Backfill, mirrored: Mirrored, tenant: str) -> Finding:
+        saying = Saying(self._system.history.ways, tenant, mirrored.app, "demo")
+        sides = Sides(self._system.source, sink, backfill, mirrored, tenant)
+        return await examined(sides, partial(saying.caught_up, within=10.0))
 
 
 def _text(report: dict[str, Any]) -> str:

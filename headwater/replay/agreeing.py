@@ -11,7 +11,8 @@ from typing import NamedTuple
 import msgspec
 
 from headwater.database import Database, load
-from headwater.replay.digest import Comparison, Differences, Mirrored
+from headwater.replay.digest import Mirrored
+from headwater.replay.examining import Finding
 
 
 class Signals(NamedTuple):
@@ -35,15 +36,12 @@ async def agreed(source: Database, tenant: str, mirrored: Mirrored, before: Sign
     await source.execute(load(__file__, "record_pass"), *about, *before)
 
 
-async def differs(
-    source: Database, tenant: str, compared: Comparison, found: Differences, about: tuple[str, Signals]
-) -> None:
+async def differs(source: Database, tenant: str, found: Finding, about: tuple[str, Signals]) -> None:
     """Remember a comparison that found differences. `about`: the application, and the signals before it."""
     app, before = about
-    kinds = {kind: len(keys) for kind, keys in msgspec.structs.asdict(found).items() if keys}
-    reason = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+    reason = ", ".join(f"{count} {kind}" for kind, count in found.kinds.items())
     await source.execute(
         load(__file__, "agreement_keep"),
-        *(tenant, app, compared.subject, "differing", reason or "buckets differ", 1, 0.0),
-        *(compared.source_count, compared.applied_count, msgspec.json.encode(kinds).decode(), *before, False),
+        *(tenant, app, found.subject, "differing", reason, 1, found.seconds),
+        *(found.source_count, found.applied_count, msgspec.json.encode(found.kinds).decode(), *before, False),
     )

@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
@@ -65,7 +66,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 class Examiner:
     """Examines one subject."""
 
-    def __init__(self, sides: Sides, content: Content, caught_up: CaughtUp) -> None:
+    def __init__(self, sides: Sides, content: Content | None, caught_up: CaughtUp) -> None:
+        """`content`: what level 2 looks into."""
         self._sides = sides
         self._content = content
         self._catch_up = caught_up
@@ -87,8 +89,8 @@ class Examiner:
         async for kinds in self._opened(differing, said, shown):
             await self._found(kinds, mend)
         rows = sum(one.rows for one in said.values())
-        if level > 1 and rows:
-            await self._look_inside(sample, rows, mend)
+        if level > 1 and rows and self._content is not None:
+            await self._look_inside(self._content, sample, rows, mend)
         return Finding(
             subject=self._sides.mirrored.subject,
             level=level,
@@ -98,8 +100,8 @@ class Examiner:
             kinds={one: self._counts[one] for one in KINDS if one in self._counts},
             keys={one: self._keys[one] for one in KINDS if one in self._keys},
             letters=self._letters,
-            content_compared=self._content.compared,
-            refused=self._content.refused,
+            content_compared=self._content.compared if self._content else 0,
+            refused=self._content.refused if self._content else {},
             caught_up=self._caught_up,
             seconds=time.monotonic() - begun,
             as_of=clock.now(),
@@ -142,11 +144,11 @@ class Examiner:
             self._letters.update(letters)
         return {key: "quarantined" if key in letters else how for key, how in kinds.items()}
 
-    async def _look_inside(self, sample: int | None, rows: int, mend: Mend | None) -> None:
-        corrupt = await self._content.corrupt(sample=sample, rows=rows)
+    async def _look_inside(self, content: Content, sample: int | None, rows: int, mend: Mend | None) -> None:
+        corrupt = await content.corrupt(sample=sample, rows=rows)
         if corrupt:
             await asyncio.sleep(PAUSE)
-            corrupt = await self._content.confirmed(corrupt)
+            corrupt = await content.confirmed(corrupt)
         if corrupt:
             await self._found(dict.fromkeys(corrupt, "corrupt"), mend)
 
@@ -158,6 +160,25 @@ class Examiner:
             named += keys[: SHOWN - len(named)]
         if mend is not None:
             await mend(found)
+
+
+async def examined(sides: Sides, caught_up: CaughtUp, mend: Mend | None = None) -> Finding:
+    """Examine keys and versions of one subject. Raises DeclarationError, DatabaseUnavailable."""
+    await sides.open()
+    return await Examiner(sides, None, caught_up).examine(mend=mend)
+
+
+def as_dict(found: Finding) -> dict[str, Any]:
+    """A finding as it is shown to people and programs. Pure."""
+    return {
+        "subject": found.subject,
+        "sourceCount": found.source_count,
+        "appliedCount": found.applied_count,
+        "bucketsDiffering": 0 if found.agreed else found.buckets_differing,
+        "kinds": found.kinds,
+        "agree": found.agreed,
+        "asOf": found.as_of,
+    }
 
 
 def differing_buckets(said: Buckets, shown: Shown) -> list[int]:

@@ -20,10 +20,16 @@ from headwater.errors import HeadwaterError, ServerUnavailable
 from headwater.publish.outgoing import gather
 from headwater.replay import agreeing
 from headwater.replay.backfill import Backfill, chosen
-from headwater.replay.digest import Comparer, Comparison, Mirrored
+from headwater.replay.digest import Mirrored
+from headwater.replay.examining import Finding, examined
 from headwater.replay.jobs import Job, Jobs
 from headwater.replay.progress import Standing, parked, standing
+from headwater.replay.saying import Saying
+from headwater.replay.sides import Sides
 from headwater.replay.ways import Ways
+
+PATIENCE = 1.0
+"""Seconds a status waits for an application that lags before it calls it different."""
 
 
 class GroupReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +52,7 @@ class SyncStatus(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     counts: dict[str, int]
     """Rows in scope by subject, for every subject that has a backfill."""
-    subjects: tuple[Comparison, ...]
+    subjects: tuple[Finding, ...]
     last_clean: dict[str, datetime]
     group: GroupReport | None
     job: Job | None
@@ -128,7 +134,7 @@ class History:
         app = self.ways.outgoing.catalogue.group(app).app
         latest = await self.jobs.listed(tenant, app, limit=1)
         counts = await self.dry_run_all(tenant, app)
-        compared: list[Comparison] = []
+        compared: list[Finding] = []
         reason = await self._compare(tenant, app, compared)
         group = await self._group(app)
         if not reason and group is None:
@@ -164,16 +170,15 @@ class History:
         count = self.ways.source.fetchval
         return {one.subject: await count(one.count, tenant, app, None) for one in self.ways.backfills}
 
-    async def _compare(self, tenant: str, app: str, compared: list[Comparison]) -> str:
+    async def _compare(self, tenant: str, app: str, compared: list[Finding]) -> str:
         sink = self.ways.sinks.get(app)
         if sink is None:
             return "the application's database is not known here"
-        comparer = Comparer(self.ways.source, sink)
         mirrored = self.ways.mirrored[app]
-        # At once: a subject that differs is looked at for a second before it is called different.
+        # At once: a subject that differs is looked at for seconds before it is called different.
         found = await asyncio.gather(
             *(
-                self._one(comparer, sink, backfill, mirrored[backfill.subject], tenant)
+                self._one(sink, backfill, mirrored[backfill.subject], tenant)
                 for backfill in self.subjects(app, {})
                 if backfill.subject in mirrored
             ),
@@ -187,12 +192,12 @@ class History:
             compared.append(one)
         return ""
 
-    async def _one(
-        self, comparer: Comparer, sink: Database, backfill: Backfill, mirrored: Mirrored, tenant: str
-    ) -> Comparison:
+    async def _one(self, sink: Database, backfill: Backfill, mirrored: Mirrored, tenant: str) -> Finding:
         before = await agreeing.signals(self.ways.source, sink, mirrored.app)
-        compared = await comparer.compare(backfill, mirrored, tenant)
-        if compared.clean:
+        saying = Saying(self.ways, tenant, mirrored.app, "status")
+        sides = Sides(self.ways.source, sink, backfill, mirrored, tenant)
+        compared = await examined(sides, lambda: saying.caught_up(within=PATIENCE))
+        if compared.agreed:
             await agreeing.agreed(self.ways.source, tenant, mirrored, before)
         return compared
 
@@ -225,12 +230,12 @@ def as_uuid(text: str) -> str:
 
 
 def judge(
-    trouble: str, compared: Sequence[Comparison], group: GroupReport | None
+    trouble: str, compared: Sequence[Finding], group: GroupReport | None
 ) -> tuple[Literal["clean", "differs", "unknown"], str]:
     """State and reason from what was found. Pure."""
     if trouble:
         return "unknown", trouble
-    differing = [one.subject for one in compared if not one.clean]
+    differing = [one.subject for one in compared if not one.agreed]
     if not compared:
         return "unknown", "nothing of this application can be compared"
     if not differing:

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -25,14 +26,16 @@ from headwater.database import Database, Row, load
 from headwater.errors import BrokerRefused, EventError, JobRefused, ServerUnavailable
 from headwater.event import Event
 from headwater.publish import Said
-from headwater.replay import agreeing, reach
+from headwater.replay import agreeing
 from headwater.replay.backfill import Backfill
 from headwater.replay.behind import Behind
-from headwater.replay.digest import Comparer, Comparison, Differences
+from headwater.replay.examining import Finding, examined
 from headwater.replay.jobs import DETAILS, Ahead, Cancelled, Fenced, Job, Jobs, Part, Paused, Step
+from headwater.replay.kinds import Kind
 from headwater.replay.pacing import Pacer, slower
 from headwater.replay.pages import Pages
 from headwater.replay.progress import parked
+from headwater.replay.sides import Sides
 from headwater.replay.ways import Ways
 from headwater.replay.window import Window
 
@@ -263,8 +266,8 @@ class JobRun:
             if pause >= 0.1:
                 await self._keep()
 
-    async def _caught_up(self) -> None:
-        """Wait until the application has applied what was said before now; PATIENCE at most."""
+    async def _caught_up(self) -> bool:
+        """Wait until the application has applied what was said before; whether it did within PATIENCE."""
         try:
             async with asyncio.timeout(PATIENCE):
                 newest = await self._ways.source.fetchval("SELECT coalesce(max(id), 0) FROM headwater.outbox")
@@ -275,6 +278,8 @@ class JobRun:
                         await self._until_passed(stream, found.last_id)
         except TimeoutError:
             log.info("backfill.application_lags", job=self.job.id, application=self.job.app)
+            return False
+        return True
 
     async def _relayed(self, newest: int) -> bool:
         return not await self._ways.source.fetchval(load(__file__, "outbox_waits"), newest)
@@ -297,23 +302,19 @@ class JobRun:
             return await self._end(
                 "partial", "the application's database is not known here, so nothing was compared"
             )
-        comparer = Comparer(self._ways.source, sink)
-        compared = await self._compare(comparer, sink)
+        compared = await self._compare(sink, repair=True)
         failpoints.reached("backfill.compared")
-        if all(one.clean for one in compared):
+        if all(one.agreed for one in compared):
             return await self._end("verified")
-        for one in compared:
-            if not one.clean:
-                await self._repair(comparer, one)
         await self._applied()
-        differing = [one.subject for one in await self._compare(comparer, sink) if not one.clean]
+        differing = [one.subject for one in await self._compare(sink, repair=False) if not one.agreed]
         if not differing:
             return await self._end("verified")
         letters = await parked(sink, self.job)
         why = f"; {letters} of this job's entries are parked" if letters else ""
         return await self._end("diverged", f"source and application differ: {', '.join(differing)}{why}")
 
-    async def _compare(self, comparer: Comparer, sink: Database) -> list[Comparison]:
+    async def _compare(self, sink: Database, *, repair: bool) -> list[Finding]:
         found = []
         for part in self.job.parts:
             mirrored = self._ways.mirrored[self.job.app].get(part.subject)
@@ -321,44 +322,37 @@ class JobRun:
                 continue
             backfill, tenant = self._ways.backfill(part.subject), self.job.tenant
             before = await agreeing.signals(self._ways.source, sink, self.job.app)
-            one = await comparer.compare(backfill, mirrored, tenant, caught_up=self._caught_up)
-            if one.clean:
+            sides = Sides(self._ways.source, sink, backfill, mirrored, tenant)
+            one = await examined(sides, self._caught_up, partial(self._repair, sides) if repair else None)
+            if one.agreed:
                 await agreeing.agreed(self._ways.source, tenant, mirrored, before)
             else:
-                how = await comparer.differences(backfill, mirrored, tenant, one.differing)
-                await agreeing.differs(self._ways.source, tenant, one, how, (self.job.app, before))
+                await agreeing.differs(self._ways.source, tenant, one, (self.job.app, before))
             found.append(one)
             await self._keep()
         return found
 
-    async def _repair(self, comparer: Comparer, compared: Comparison) -> None:
+    async def _repair(self, sides: Sides, found: Mapping[Kind, Sequence[str]]) -> None:
         """Say what differs once more; what only the application has, once the source confirmed it gone."""
-        backfill = self._ways.backfill(compared.subject)
-        mirrored = self._ways.mirrored[self.job.app][compared.subject]
-        found = await comparer.differences(backfill, mirrored, self.job.tenant, compared.differing)
-        await self._jobs.record(self.job.id, self._holder, "repair", _summary(compared.subject, found))
+        backfill, subject = sides.backfill, sides.mirrored.subject
+        missing, orphans = found.get("missing", ()), found.get("orphan", ())
+        await self._jobs.record(self.job.id, self._holder, "repair", _summary(subject, found))
         # Drawn before the source is asked: a row that comes back meanwhile gets a larger version.
-        version = await self._version_past_writers() if found.orphan else 0
-        keys = [*found.missing, *found.stale, *found.orphan]
-        async with self._ways.source.connection() as connection:
-            lookup = await backfill.lookup(connection, self.job.tenant, self.job.app)
-            values = (self.job.tenant, self.job.app, keys)
-            rows = await reach.rows(
-                lambda query: connection.fetch(query, *values), lookup, lambda: backfill.types(connection)
-            )
-        lost = {row["key"]: row["version"] for row in rows if row["key"] in set(found.missing)}
-        await comparer.reopen(mirrored, self.job.tenant, lost)
+        version = await self._version_past_writers() if orphans else 0
+        rows = await sides.rows([*missing, *found.get("stale", ()), *orphans])
+        wanted = set(missing)
+        await sides.reopen({row["key"]: row["version"] for row in rows if row["key"] in wanted})
         size = max(1, self._ways.window // 2)
         for start in range(0, len(rows), size):
             step = await self._say(backfill, rows[start : start + size], report=False)
             again = Step(appended=step.appended, refused=step.refused)  # rows counted before
-            await self._jobs.checkpoint(self.job, compared.subject, again)
-        gone = sorted(set(found.orphan) - {row["key"] for row in rows})
+            await self._jobs.checkpoint(self.job, subject, again)
+        gone = sorted(set(orphans) - {row["key"] for row in rows})
         for start in range(0, len(gone), size):
             some = gone[start : start + size]
             appends = [one for key in some for one in self._entries(backfill.gone(key), version)]
             step = Step(appended=await self._append(appends))
-            await self._jobs.checkpoint(self.job, compared.subject, step)
+            await self._jobs.checkpoint(self.job, subject, step)
 
     async def _version_past_writers(self) -> int:
         """A version larger than any that an open transaction has drawn, once those have all ended.
@@ -374,6 +368,5 @@ class JobRun:
         return version
 
 
-def _summary(subject: str, found: Differences) -> str:
-    counts = {kind: len(getattr(found, kind)) for kind in found.__struct_fields__}
-    return f"{subject}: " + ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
+def _summary(subject: str, found: Mapping[Kind, Sequence[str]]) -> str:
+    return f"{subject}: " + ", ".join(f"{len(keys)} {kind}" for kind, keys in found.items())

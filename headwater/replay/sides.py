@@ -8,14 +8,23 @@ ledger shows at all.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from headwater.database import Database, Row, load
 from headwater.errors import DeclarationError
 from headwater.replay import reach
 from headwater.replay.backfill import Backfill
-from headwater.replay.digest import BUCKETS, Bucket, Buckets, Mirrored, common_hash, patiently, whole
+from headwater.replay.digest import (
+    BUCKETS,
+    Bucket,
+    Buckets,
+    Mirrored,
+    briefly,
+    common_hash,
+    patiently,
+    reopened,
+)
 from headwater.replay.kinds import Held
 
 
@@ -116,6 +125,16 @@ class Sides:
         query = held(self.mirrored, self.types, single=True)
         return _held(await patiently(self.sink, query, *self._values, list(keys)))
 
+    async def reopen(self, versions: Mapping[str, int]) -> None:
+        """Let versions through the gate once more whose rows are gone from the application's table.
+
+        The ledger says they were applied, so it would turn them away for ever. Rows that are there,
+        newer versions and deletions stay as they are.
+        """
+        about = (self.tenant, self.mirrored.app, self.mirrored.subject)
+        query = reopened(self.mirrored, self.types)
+        await self.sink.execute(query, *about, list(versions), list(versions.values()))
+
     async def letters(self, keys: Sequence[str]) -> dict[str, int]:
         """Dead letters that stand for these keys."""
         about = (self.mirrored.app, self.tenant, self.mirrored.subject, list(keys))
@@ -123,7 +142,7 @@ class Sides:
         return {row["key"]: row["letter"] for row in rows}
 
     async def _fetch(self, database: Database, query: str, *more: list[int]) -> list[Row]:
-        return await whole(database, query, *self._values, *more)
+        return await briefly(database, query, *self._values, *more)
 
     @property
     def _values(self) -> tuple[str, str]:

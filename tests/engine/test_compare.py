@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from functools import partial
 
 import msgspec
 
 from headwater.database import Database
 from headwater.delivery import Worker
-from headwater.replay import History
-from headwater.replay.digest import (
-    Bucket,
-    Comparer,
-    Comparison,
-    Differences,
-    Meeting,
-    applied,
-    classify,
-    whole,
-)
+from headwater.replay import Finding, History, Sides, examined
+from headwater.replay.digest import whole
+from headwater.replay.examining import CaughtUp
+from headwater.replay.saying import Saying
+from headwater.replay.sides import rows_shown
 from headwater.testing import FaultProxy, controls, until
 from tests.engine.conftest import Shop
 from tests.engine.entries import gaps
@@ -41,23 +36,16 @@ async def stocked(shop: Shop, count: int) -> list[str]:
     return keys
 
 
-async def compared(shop: Shop, tries: int = 2) -> tuple[Comparison, Differences]:
-    comparer = Comparer(shop.source, shop.sink)
-    found = await comparer.compare(controls.BACKFILL, MIRRORED, shop.tenant, tries=tries, pause=0.02)
-    return found, await comparer.differences(controls.BACKFILL, MIRRORED, shop.tenant, found.differing)
+async def compared(shop: Shop, caught_up: CaughtUp | None = None) -> Finding:
+    sides = Sides(shop.source, shop.sink, controls.BACKFILL, MIRRORED, shop.tenant)
+    saying = Saying(shop.ways(), shop.tenant, "shelf", "test")
+    return await examined(sides, caught_up or partial(saying.caught_up, within=30.0))
 
 
 async def without_triggers(shop: Shop, change: str) -> None:
     await shop.source.execute(
         f"ALTER TABLE goods DISABLE TRIGGER USER; {change}; ALTER TABLE goods ENABLE TRIGGER USER"
     )
-
-
-def test_differences_are_told_apart_by_kind() -> None:
-    source = {"same": 1, "missing": 1, "stale": 2, "ahead": 1}
-    sink = {"same": 1, "stale": 1, "ahead": 2, "orphan": 1}
-
-    assert classify(source, sink) == Differences(("missing",), ("stale",), ("orphan",), ("ahead",))
 
 
 async def test_an_application_that_followed_everything_agrees(shop: Shop) -> None:
@@ -68,19 +56,19 @@ async def test_an_application_that_followed_everything_agrees(shop: Shop) -> Non
         return len(await shop.goods()) == 19
 
     await until(removed)
-    found, differences = await compared(shop)
+    found = await compared(shop)
 
-    assert (found.clean, found.source_count, found.applied_count) == (True, 19, 19)
-    assert differences == Differences()
+    assert (found.agreed, found.source_count, found.applied_count) == (True, 19, 19)
+    assert found.keys == {}
 
 
 async def test_rows_of_another_tenant_are_not_looked_at(shop: Shop) -> None:
     await stocked(shop, 3)
     shop.tenant = str(uuid.uuid4())
 
-    found, _ = await compared(shop)
+    found = await compared(shop)
 
-    assert (found.clean, found.source_count, found.applied_count) == (True, 0, 0)
+    assert (found.agreed, found.source_count, found.applied_count) == (True, 0, 0)
 
 
 async def test_every_kind_of_difference_is_found(shop: Shop) -> None:
@@ -90,21 +78,20 @@ async def test_every_kind_of_difference_is_found(shop: Shop) -> None:
     await without_triggers(shop, f"DELETE FROM goods WHERE good_id = '{orphan}'")
     await shop.sink.execute("UPDATE headwater.ledger SET version = version + 1 WHERE key = $1", ahead)
 
-    found, differences = await compared(shop)
+    found = await compared(shop, followed)
 
-    assert not found.clean
-    assert differences == Differences((missing,), (stale,), (orphan,), (ahead,))
-    assert same not in str(differences)
+    assert found.keys == {"missing": [missing], "stale": [stale], "orphan": [orphan], "ahead": [ahead]}
+    assert same not in str(found)
 
 
 async def test_a_truncated_table_shows_as_missing_although_its_ledger_is_complete(shop: Shop) -> None:
     keys = await stocked(shop, 4)
     await shop.sink.execute("TRUNCATE goods")
 
-    found, differences = await compared(shop)
+    found = await compared(shop)
 
     assert (found.source_count, found.applied_count) == (4, 0)
-    assert differences == Differences(missing=tuple(keys))
+    assert found.keys == {"missing": keys}
 
 
 async def test_a_row_that_was_written_past_headwater_shows_as_no_difference_of_versions(shop: Shop) -> None:
@@ -112,18 +99,18 @@ async def test_a_row_that_was_written_past_headwater_shows_as_no_difference_of_v
     (key,) = await stocked(shop, 1)
     await shop.sink.execute("UPDATE goods SET name = 'by hand' WHERE good_id = $1", key)
 
-    found, _ = await compared(shop)
+    found = await compared(shop)
 
-    assert found.clean
+    assert found.agreed
 
 
 async def test_a_change_on_its_way_is_no_difference_once_it_has_arrived(shop: Shop) -> None:
     (key,) = await stocked(shop, 1)
     await shop.put("changed", key)
 
-    found, _ = await compared(shop, tries=200)
+    found = await compared(shop)
 
-    assert found.clean
+    assert found.agreed
 
 
 async def test_both_sides_may_move_all_the_time(shop: Shop) -> None:
@@ -138,12 +125,17 @@ async def test_both_sides_may_move_all_the_time(shop: Shop) -> None:
 
     moving = asyncio.create_task(move())
     try:
-        found, _ = await compared(shop, tries=500)
+        found = await compared(shop)
     finally:
         going.set()
         await moving
 
-    assert found.clean
+    assert found.agreed
+
+
+async def followed() -> bool:
+    """Nothing is on its way."""
+    return True
 
 
 async def status_of(shop: Shop, history: History) -> tuple[str, str]:
@@ -230,19 +222,6 @@ async def test_a_dry_run_counts_what_would_be_said_and_says_nothing(shop: Shop) 
     assert await shop.broker.stream(shop.key("shelf:goods")) is None
 
 
-def test_a_bucket_has_met_once_the_sink_showed_what_the_source_had_shown() -> None:
-    meeting = Meeting()
-
-    meeting.look({1: Bucket(1, 10), 2: Bucket(1, 20)}, {})
-    assert meeting.differing == {1, 2}
-    meeting.look({1: Bucket(1, 11), 2: Bucket(1, 21)}, {1: Bucket(1, 10), 2: Bucket(1, 19)})
-    assert meeting.differing == {2}, "the first shows what the source had, the second what it had not"
-    meeting.look({1: Bucket(1, 13)}, {1: Bucket(1, 12)})
-    assert meeting.differing == set(), "a row that is hot met before; one that is gone on both sides met now"
-    meeting.look({}, {3: Bucket(1, 30)})
-    assert meeting.differing == {3}
-
-
 async def test_an_application_that_lags_is_waited_for_before_it_is_called_different(shop: Shop) -> None:
     (key,) = await stocked(shop, 1)
     worker, _ = shop.running[-1]
@@ -250,7 +229,7 @@ async def test_an_application_that_lags_is_waited_for_before_it_is_called_differ
     await shop.put("while nobody works", key)
     waited: list[Worker] = []
 
-    async def caught_up() -> None:
+    async def caught_up() -> bool:
         if not waited:
             waited.append(shop.start(shop.worker()))
 
@@ -258,19 +237,17 @@ async def test_an_application_that_lags_is_waited_for_before_it_is_called_differ
             return (await shop.goods())[key] == "while nobody works"
 
         await until(applied)
+        return True
 
-    comparer = Comparer(shop.source, shop.sink)
-    found = await comparer.compare(
-        controls.BACKFILL, MIRRORED, shop.tenant, tries=3, pause=0.0, caught_up=caught_up
-    )
+    found = await compared(shop, caught_up)
 
     assert waited
-    assert found.clean
+    assert found.agreed
 
 
 async def test_tables_that_were_filled_a_moment_ago_are_not_visited_once_for_each_row(shop: Shop) -> None:
     types = {"tenant_id": "uuid", "good_id": "uuid"}
-    explained = f"EXPLAIN {applied(MIRRORED, types)}"
+    explained = f"EXPLAIN {rows_shown(MIRRORED, types)}"
     values = (shop.tenant, "shelf")
 
     planned = str(await shop.sink.fetch(explained, *values))
