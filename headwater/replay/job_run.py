@@ -335,7 +335,9 @@ class JobRun:
     async def _repair(self, sides: Sides, found: Mapping[Kind, Sequence[str]]) -> None:
         """Say what differs once more; what only the application has, once the source confirmed it gone."""
         backfill, subject = sides.backfill, sides.mirrored.subject
-        missing, orphans = found.get("missing", ()), found.get("orphan", ())
+        # A parked row is said again, too: what parked it may have been mended, and a retried job starts here.
+        missing = [*found.get("missing", ()), *found.get("quarantined", ())]
+        orphans = found.get("orphan", ())
         await self._jobs.record(self.job.id, self._holder, "repair", _summary(subject, found))
         # Drawn before the source is asked: a row that comes back meanwhile gets a larger version.
         version = await self._version_past_writers() if orphans else 0

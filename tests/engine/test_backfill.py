@@ -361,10 +361,10 @@ async def test_entries_that_the_application_parked_are_counted_and_named(shop: S
     job = await ended(shop, await asked(shop))
 
     assert job.state == "diverged"
-    assert "1 of this job's entries are parked" in (job.error or "")  # said, and said again to repair
+    assert "2 of this job's entries are parked" in (job.error or "")  # said, and said again to repair
     found = await shop.history().standing(job)
     assert (found.parked, found.subjects[0].applied) == (2, 5)
-    assert await known(shop) == [("goods", "differing", "1 missing", 5, 4)]
+    assert await known(shop) == [("goods", "differing", "1 quarantined", 5, 4)]
 
     await shop.sink.execute("ALTER TABLE goods DROP CONSTRAINT other")
     await Jobs(shop.source).retry(job, "op")
