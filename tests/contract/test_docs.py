@@ -47,8 +47,9 @@ from schemas import codec
 from schemas.shared import ORGANIZATION, TENANT
 from tests.contract.pages import PAGES as GENERATED
 from tests.contract.pages import families
-from tests.contract.test_words import BANNED
-from tests.contract.tree import FOLDERS, ROOT, files
+from tests.contract.test_words import BANNED, log_events
+from tests.contract.test_words import names as texts
+from tests.contract.tree import FOLDERS, ROOT, files, modules
 
 ALLOCATION = "3e0b6a44-9d1f-4f0a-b1c2-5a6b7c8d9e04"
 """The allocation that docs/wire.md deletes."""
@@ -551,6 +552,69 @@ def test_every_reason_of_a_dead_letter_has_its_remedy() -> None:
     text = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
 
     assert [reason for reason in errors.REASONS if f"`{reason}`" not in text] == []
+
+
+# --- the runbook -------------------------------------------------------------------------------------
+
+
+def told(page: str = "docs/runbook.md") -> set[str]:
+    """What stands in the first column of the tables of a page, words in capitals as `*`."""
+    rows = re.findall(r"^\| (`.+?) \|", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"\b[A-Z]+\b", "*", code) for row in rows for code in re.findall(r"`([^`]+)`", row)}
+
+
+VARIABLE = {"app", "check", "place.name", "* *"}
+"""Checks whose whole name is a variable: an application, or what is named where it is handed in."""
+
+
+def checks() -> set[str]:
+    """Every line that the doctor can say is not well, what varies in it as `*`."""
+    found = set()
+    for module in (
+        one for one in modules() if one.path.startswith(("headwater/cli/checks/", "headwater/cli/doctor"))
+    ):
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.Call) and re.match(r"fail|warn|careful\(", ast.unparse(node.func)):
+                for name in texts(node.args[0], module.tree):
+                    found.add(re.sub(r"^f(['\"])(.*)\1$", r"\2", re.sub(r"\{[^}]*\}", "*", name)))
+    return found
+
+
+def test_every_line_of_the_doctor_is_in_the_runbook() -> None:
+    named = checks()
+
+    assert {"redis memory", "* gaps", "worker *"} <= named
+    assert named - told() - VARIABLE == set()
+
+
+def test_every_warning_and_error_of_the_log_is_in_the_runbook() -> None:
+    loud = {
+        name
+        for module in modules()
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) in {"log.warning", "log.error", "log.exception"}
+        for name in texts(node.args[0], module.tree)
+    }
+
+    assert {"delivery.parked", "relay.waiting", "backfill.job_failed"} <= loud
+    assert loud - told() == set()
+
+
+def test_what_the_runbook_names_exists() -> None:
+    every = told()
+    loud = {name for _, name in log_events()}
+
+    assert {one for one in every if re.fullmatch(r"[a-z]+\.[a-z_]+", one) and one not in loud} == set()
+
+
+@pytest.mark.parametrize(
+    "command", sorted(code for page, code in quoted(r"headwater [^…]*") if page == "docs/runbook.md")
+)
+def test_a_headwater_command_of_the_runbook_exists_with_its_options(command: str) -> None:
+    given = re.sub(r"\$(\w+)", lambda name: VARIABLES[name[1]], command).replace(" ID", " 7")
+
+    understand(shlex.split(given))
 
 
 def test_every_state_a_job_can_reach_is_explained() -> None:
