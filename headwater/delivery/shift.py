@@ -29,6 +29,11 @@ TROUBLES = (BrokerUnavailable, BrokerRefused, DatabaseUnavailable, TablesUnfit)
 """What is waited out."""
 
 
+def sides_too(quiet: float, turn: int) -> bool:
+    """Whether to look after side streams at this turn, `quiet` seconds after their last entry. Pure."""
+    return quiet < QUIET or turn % SELDOM == 0
+
+
 @dataclass
 class Post:
     """Who works where."""
@@ -97,8 +102,8 @@ class Shift:
 
     def swept(self, turn: int) -> list[str]:
         """The streams to look after at this turn."""
-        busy = clock.monotonic() - self.history_at < QUIET
-        return self.fit if busy or turn % SELDOM == 0 else self.fresh
+        quiet = clock.monotonic() - self.history_at
+        return self.fit if sides_too(quiet, turn) else self.fresh
 
     def doubt(self) -> None:
         """Something may stand under our name that is not in hand: look before the next read."""

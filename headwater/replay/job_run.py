@@ -29,6 +29,7 @@ from headwater.publish import Said
 from headwater.replay import agreeing
 from headwater.replay.backfill import Backfill
 from headwater.replay.behind import Behind
+from headwater.replay.clearing import Clearing
 from headwater.replay.examining import Finding, examined
 from headwater.replay.jobs import DETAILS, Ahead, Cancelled, Fenced, Job, Jobs, Part, Paused, Step
 from headwater.replay.kinds import Kind
@@ -54,6 +55,7 @@ class JobRun:
         self._kept = time.monotonic() - ways.lease
         self._pacer = Pacer(Window(ways.broker, ways.window), slower(ways.rate, job.rate), ways.quiet)
         self._ahead: dict[str, Ahead] = {}
+        self._clearing = Clearing(ways.broker, ways.outgoing.catalogue, job.app)
         self.job = job
 
     async def run(self) -> str:
@@ -95,10 +97,12 @@ class JobRun:
                 return await self._end("failed", f"failed: {', '.join(failed)}")
         if job.state != "verifying":
             await self._jobs.move(job, "catching_up")
-        await self._applied()
+        unread = await self._applied()
         failpoints.reached("backfill.caught_up")
         if job.since is not None:
-            return await self._end("partial")
+            return await self._end(
+                "partial", f"nobody reads {', '.join(unread)} any more" if unread else None
+            )
         await self._jobs.move(job, "verifying")
         return await self._verify()
 
@@ -220,6 +224,7 @@ class JobRun:
             if not isinstance(reply, str):
                 raise reply
             last[stream] = reply
+        await self._clearing.appended(last, len(appends))
         return last
 
     async def _sure(self) -> None:
@@ -248,11 +253,18 @@ class JobRun:
             await self._jobs.checkpoint(self.job, backfill.subject, Step(appended=appended))
             after = rows[-1]["key"]
 
-    async def _applied(self) -> None:
-        """Wait until the application's group has applied everything this job appended."""
-        job = await self._jobs.get(self.job.id)
-        for stream, entry in (job or self.job).upto().items():
-            await self._until_passed(stream, entry)
+    async def _applied(self) -> list[str]:
+        """Wait until the application's group has applied everything this job appended.
+
+        Returns streams that it does not read any more. Comparing finds what is missing of those.
+        """
+        upto = (await self._jobs.get(self.job.id) or self.job).upto()
+        unread = self._clearing.unread(upto)
+        for stream, entry in upto.items():
+            if stream not in unread:
+                await self._until_passed(stream, entry)
+        await self._clearing.applied(upto)
+        return unread
 
     async def _until_passed(self, stream: str, entry: str) -> None:
         group = self._ways.outgoing.catalogue.group(self.job.app).name

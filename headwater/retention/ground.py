@@ -72,12 +72,15 @@ async def trim(
     heard = await known.hear((ground.broker, ground.source, ground.sinks), catalogue, found, leases)
     if not dry:
         await known.remember(ground.source, heard)
+    aside = {key for app in catalogue.aside for key in catalogue.side_keys(app)}
     trimmer = Trimmer(ground.broker, ground.sinks, ground.metrics)
     done = []
     for key, stream in families.items():
         if key in found and (only is None or key in only):
             readers = known.readers(catalogue, key, found[key], heard)
-            done.append(await trimmer.trim(key, keeps[stream.name], readers, dry=dry))
+            # Whoever wants history once more asks for another backfill.
+            keep = keeps[stream.name]._replace(applied=key in aside)
+            done.append(await trimmer.trim(key, keep, readers, dry=dry))
     if ground.metrics:
         for name, one in heard.items():
             ground.metrics.group_silent(name, one.silent, holds=one.holds)

@@ -7,7 +7,7 @@ the line, whatever its age.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from headwater.broker import START, EntryId
@@ -27,6 +27,8 @@ class Keep(NamedTuple):
     """Beyond so many the oldest go, whoever has not read them; None: no such bound."""
     size: int | None = None
     """Beyond so many bytes the oldest go although they are young, but only what holders have applied."""
+    applied: bool = False
+    """What every group has applied goes, however young it is."""
 
 
 class Reader(NamedTuple):
@@ -63,9 +65,13 @@ def beyond(length: int, used: int, size: int) -> int:
     return 0 if used <= size else min(length, -(-length * (used - size) // used))
 
 
-def line(readers: Iterable[Reader], last: EntryId, wanted: EntryId) -> EntryId:
-    """Up to where a stream may go, of what age, number and bytes let go (`wanted`)."""
-    return min(applied(readers, last), wanted)
+def line(readers: Sequence[Reader], last: EntryId, wanted: EntryId, *, all_applied: bool = False) -> EntryId:
+    """Up to where a stream may go, of what age, number and bytes let go (`wanted`).
+
+    `all_applied`: also of what they do not, as far as every group has it.
+    """
+    upto = min(applied(readers, last), wanted)
+    return max(upto, min((one.floor for one in readers), default=upto)) if all_applied else upto
 
 
 def passed_over(readers: Iterable[Reader], upto: EntryId) -> list[Reader]:

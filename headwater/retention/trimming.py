@@ -77,7 +77,7 @@ class Trimmer:
         last = EntryId.parse(state.last_id)
         used = None if keep.size is None else await self._used(key)
         wanted = min(last, await self._wanted(key, state.length, keep, used or 0))
-        upto = line(readers, last, wanted)
+        upto = line(readers, last, wanted, all_applied=keep.applied)
         losing_now = passed_over(readers, upto)
         done = Trimmed(
             stream=key,

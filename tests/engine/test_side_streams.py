@@ -6,16 +6,21 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import pytest
 import pytest_asyncio
 
 from headwater.broker import provision
+from headwater.broker.clearing import clear
+from headwater.cli.checks import redis
 from headwater.publish import Outgoing
+from headwater.replay.jobs import Job, Jobs
+from headwater.retention import Ground, Keep, Leases, trim
 from headwater.testing import controls, until
 from headwater.testing.controls import GoodChanged, GoodRemoved, GoodSold
 from headwater.topology import Catalogue, Group, Stream
 from tests.engine.conftest import Shop
 from tests.engine.entries import fields, settled, take
-from tests.engine.test_backfill import asked, ended, runner, stocked
+from tests.engine.test_backfill import asked, became, ended, runner, stocked
 
 SHARED = Catalogue(
     [Stream(name="sales", events=(GoodSold,)), Stream(name="goods", events=(GoodChanged, GoodRemoved))],
@@ -82,6 +87,7 @@ async def test_another_group_reads_nothing_of_a_backfill(aside: Shop) -> None:
     assert [one.name for one in await aside.broker.groups(aside.key(SIDE))] == ["shelf-group"]
     assert await ever(aside, SIDE) == 300
     assert set(job.upto()) == {aside.key(SIDE)}
+    assert await length(aside, SIDE) == 0  # applied, and of no use any more
 
 
 async def test_the_gate_decides_whatever_comes_first_on_which_of_the_two_streams(aside: Shop) -> None:
@@ -190,3 +196,102 @@ async def test_a_worker_reads_on_after_its_side_stream_vanished(aside: Shop) -> 
 
     await until(lambda: settled(aside))
     assert await aside.goods() == dict.fromkeys(keys(2), "old")
+
+
+async def test_one_backfill_after_the_other_finds_an_empty_side_stream_and_nothing_counts_as_lost(
+    aside: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headwater.replay.clearing.EVERY", 40)
+    names = await stocked(aside, 200)
+    worker = aside.start(aside.worker())
+    aside.start(runner(aside, window=40, chunk=50))
+    await aside.enable()
+    longest = 0
+
+    async def done(job: Job) -> bool:
+        nonlocal longest
+        longest = max(longest, await length(aside, SIDE))
+        found = await Jobs(aside.source).get(job.id)
+        return found is not None and found.state == "verified"
+
+    for _ in range(2):
+        job = await asked(aside)
+        await until(lambda job=job: done(job))
+        standing = await aside.history().standing(await ended(aside, job))
+        (part,) = standing.subjects
+        assert (part.published, part.delivered, part.applied) == (200, 200, 200)
+        assert await length(aside, SIDE) == 0
+
+    assert await ever(aside, SIDE) == 400
+    assert 0 < longest < 200  # what was applied went while the rest was said
+    await until(lambda: settled(aside))
+    looks = "SELECT beat FROM headwater.beat WHERE app = 'shelf'"
+    before = await aside.sink.fetchval(looks)
+    await until(lambda: looked(aside, looks, before + 5))
+    assert worker.statistics()["lost"] == 0
+    assert await aside.sink.fetch("SELECT FROM headwater.gap") == []
+    assert (await aside.goods(), worker.ready) == (names, True)
+
+
+async def looked(shop: Shop, query: str, beat: int) -> bool:
+    return bool(await shop.sink.fetchval(query) >= beat)
+
+
+async def test_what_is_not_acknowledged_stays_on_a_side_stream_and_what_follows_it(aside: Shop) -> None:
+    await put(aside, SIDE, *[past(aside, key, "old") for key in keys(5)])
+    held = await take(aside, "slow", SIDE)
+    await aside.broker.acknowledge("shelf-group", {aside.key(SIDE): [*held[:2], *held[3:]]})
+
+    assert await clear(aside.broker, aside.key(SIDE)) == 2
+
+    assert [one.id for one in await aside.broker.range(aside.key(SIDE))] == held[2:]
+    await aside.broker.acknowledge("shelf-group", {aside.key(SIDE): held})
+    assert await clear(aside.broker, aside.key(SIDE)) == 3
+    assert (await clear(aside.broker, aside.key("nowhere")), await length(aside, SIDE)) == (0, 0)
+    assert [one.name for one in await aside.broker.groups(aside.key(SIDE))] == ["shelf-group"]
+
+
+async def test_retention_empties_side_streams_of_what_is_applied_however_young(aside: Shop) -> None:
+    await put(aside, SIDE, *[past(aside, key, "old") for key in keys(5)])
+    await put(aside, LIVE, *[good(aside, key, "new", NEW) for key in keys(5)])
+    for stream in (SIDE, LIVE):
+        held = await take(aside, "quick", stream)
+        await aside.broker.acknowledge("shelf-group", {aside.key(stream): held[:3]})
+    ground = Ground(
+        broker=aside.broker, catalogue=aside.catalogue, source=aside.source, sinks={"shelf": aside.sink}
+    )
+    keeps = dict.fromkeys(aside.catalogue.streams, Keep(seconds=3600.0))
+    wanted = [aside.key(SIDE), aside.key(LIVE)]
+
+    would = await trim(ground, keeps, Leases(3600.0, 3600.0), only=wanted, dry=True)
+    done = await trim(ground, keeps, Leases(3600.0, 3600.0), only=wanted)
+
+    assert {one.stream: one.removed for one in would.streams} == {aside.key(SIDE): 3, aside.key(LIVE): 0}
+    assert {one.stream: (one.removed, one.lost) for one in done.streams} == {
+        aside.key(SIDE): (3, {}),
+        aside.key(LIVE): (0, {}),
+    }
+    assert await length(aside, SIDE) == 2
+
+
+async def test_a_job_whose_side_stream_nobody_reads_any_more_says_what_is_missing_on_the_stream_itself(
+    aside: Shop,
+) -> None:
+    names = await stocked(aside, 30)
+    own = aside.start(runner(aside))
+    await aside.enable()
+    job = await asked(aside)
+    job = await became(aside, job, "catching_up")
+    await aside.stop(own)
+    assert await length(aside, SIDE) == 30
+
+    rearranged(aside)
+    aside.start(aside.worker())
+    aside.start(runner(aside))
+    found = [one async for one in redis.examine(aside.broker, aside.catalogue, production=False)]
+
+    assert (await ended(aside, job)).state == "verified"
+    assert await aside.goods() == names
+    assert (await ever(aside, LIVE), await length(aside, SIDE)) == (30, 30)
+    (told,) = [one for one in found if "30 entries that nobody reads" in one.detail]
+    assert "add shelf to HEADWATER_BACKFILL_SIDE_STREAMS" in told.fix

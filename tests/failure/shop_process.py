@@ -124,6 +124,7 @@ async def _nobody(tenants: Iterable[str]) -> dict[str, set[str]]:
 async def build(role: str, name: str) -> Any:
     broker = Broker(os.environ["SHOP_REDIS"])
     catalogue = controls.CATALOGUE.with_prefix(os.environ["SHOP_PREFIX"])
+    catalogue = catalogue.with_side_streams(os.environ.get("SHOP_ASIDE", "").split())
     outgoing = Outgoing(controls.CODEC, catalogue)
     if role == "till":
         return Till(outgoing, broker, tenant=name)

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headwater.broker import EntryId, Seen
+from headwater.broker.clearing import first_lacking
 from headwater.delivery.losses import before, floor
 from headwater.retention.holding import (
     Reader,
@@ -71,6 +72,31 @@ def test_nothing_that_a_holding_group_lacks_goes_and_what_others_lack_is_told(
             assert name not in over
         elif lacks.entries:
             assert name in over
+
+
+@given(worlds(), ids)
+def test_what_every_group_has_applied_may_go_at_once_and_nothing_more_for_it(
+    world: tuple[list[EntryId], dict[str, tuple[EntryId, set[EntryId], bool]]], wanted: EntryId
+) -> None:
+    entries, groups = world
+    found = readers(entries, groups)
+    plain = line(found, entries[-1], wanted)
+    upto = line(found, entries[-1], wanted, all_applied=True)
+    least = first_lacking(seen(entries, delivered, pending) for delivered, pending, _ in groups.values())
+
+    for delivered, pending, _ in groups.values():
+        lacks = missed([one for one in entries if one <= upto], delivered, pending)
+        assert all(one <= plain for one in (*lacks.unread, *lacks.pending))
+    if least is not None:
+        assert [one for one in entries if one < least] == [
+            one
+            for one in entries
+            if all(
+                one <= delivered and one < min(pending, default=above(one))
+                for delivered, pending, _ in groups.values()
+            )
+        ]
+        assert all(one <= upto for one in entries if one < least)
 
 
 @given(worlds())

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from headwater.broker.protocol import pack_appends
 from headwater.delivery.order import streams as ordered_streams
+from headwater.delivery.shift import QUIET, SELDOM, sides_too
 from headwater.errors import DeclarationError
 from headwater.event import Event
 from headwater.publish import Outgoing
@@ -57,6 +58,15 @@ def test_an_application_is_meant_by_its_other_names_too_and_an_unknown_one_is_re
     assert declared.side(stream, "rack") == declared.side(stream, "shelf") == "shelf"
     with pytest.raises(DeclarationError, match="unheard-of"):
         declared.with_side_streams(["unheard-of"])
+
+
+@given(st.floats(0, 1e6), st.integers(0, 1000))
+def test_side_streams_are_looked_after_at_every_turn_while_they_are_used_and_never_forgotten(
+    quiet: float, turn: int
+) -> None:
+    turns = [sides_too(quiet, one) for one in range(turn, turn + SELDOM)]
+
+    assert all(turns) if quiet < QUIET else turns.count(True) == 1
 
 
 @given(asides)

@@ -115,6 +115,8 @@ async def _groups(broker: Broker, catalogue: Catalogue) -> AsyncIterator[Finding
             )
     async for finding in _refused(broker, catalogue):
         yield finding
+    async for finding in _left_aside(broker, catalogue):
+        yield finding
     async for finding in _unread(broker, catalogue):
         yield finding
 
@@ -130,6 +132,19 @@ async def _refused(broker: Broker, catalogue: Catalogue) -> AsyncIterator[Findin
                     f"acknowledging on {key}",
                     f"{group.name} may not: {error}",
                     "let the user in HEADWATER_REDIS_URL use XACK on it (ACL SETUSER … +xack)",
+                )
+
+
+async def _left_aside(broker: Broker, catalogue: Catalogue) -> AsyncIterator[Finding]:
+    """Side streams with entries that no worker reads: the setting was taken back too early."""
+    for app in catalogue.groups.keys() - catalogue.aside:
+        for key in catalogue.with_side_streams([app]).side_keys(app):
+            state = await broker.stream(key)
+            if state is not None and state.length:
+                yield warn(
+                    f"side stream {key}",
+                    f"{state.length} entries that nobody reads",
+                    f"add {app} to HEADWATER_BACKFILL_SIDE_STREAMS until they are applied, or: DEL {key}",
                 )
 
 
