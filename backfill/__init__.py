@@ -3,6 +3,7 @@
 from backfill import assignments, credits, organizations, roles, users  # noqa: A004
 from backfill.endpoints import application as http
 from backfill.story import Story
+from headwater.cli.lazy import Entry
 
 backfills = (
     organizations.organizations,
@@ -14,4 +15,9 @@ backfills = (
 )
 """In the order in which they run: what others point to comes first."""
 
-__all__ = ["Story", "backfills", "http"]
+commands = {
+    "sync users": Entry("backfill.user_sync.commands:users", "Keep the chat's users as the source's are.")
+}
+"""What the command line gets from this project, by its whole path."""
+
+__all__ = ["Story", "backfills", "commands", "http"]

@@ -9,8 +9,10 @@ from consumers import migrations
 from headwater.database import connect
 from headwater.database.attach import attach
 from headwater.database.migrate import APP, SOURCE, migrate
+from headwater.publish import REALM
 from headwater.testing import RunningServers
-from producers import attached, wrapper_schema
+from producers import accounts, attached, wrapper_schema
+from producers.accounts.setup import set_up
 
 
 @asynccontextmanager
@@ -20,6 +22,7 @@ async def migrated(servers: RunningServers) -> AsyncIterator[dict[str, str]]:
         servers.fresh_database() as source,
         servers.fresh_database() as crm,
         servers.fresh_database() as hr,
+        servers.fresh_database() as users,
     ):
         await migrate(source, [SOURCE])
         connection = await connect(source)
@@ -28,4 +31,13 @@ async def migrated(servers: RunningServers) -> AsyncIterator[dict[str, str]]:
         await attach(source, attached)
         for app, url in (("crm", crm), ("hr", hr)):
             await migrate(url, [APP, (app, migrations[app])])
-        yield {"source": source, "crm": crm, "hr": hr}
+        await accounts_ready(users)
+        yield {"accounts": users, "source": source, "crm": crm, "hr": hr}
+
+
+async def accounts_ready(url: str) -> None:
+    """Make an empty database a source of users that is set up."""
+    connection = await connect(url)
+    await connection.execute(accounts.table)
+    await connection.close()
+    await set_up(url, REALM)

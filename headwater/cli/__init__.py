@@ -44,6 +44,7 @@ TABLE = {
         "headwater.cli.doctor:command", "Check settings, servers and declarations; say what to fix."
     ),
     "bench": Entry("headwater.bench.command:command", "Measure speed beside what the servers can give."),
+    "sync": Entry("headwater.cli.mounted:sync", "Run the project's own syncs."),
     "config": Entry("headwater.cli.config:command", "Show and check settings."),
 }
 

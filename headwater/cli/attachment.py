@@ -39,7 +39,7 @@ def _judge(one: Attached, row: Row) -> tuple[str, str]:
     watched = None if row["columns"] is None else set(row["columns"])
     recorded = (row["subject"], row["tenant_column"], row["key_column"], watched, row["recurring"])
     declared = (
-        *(one.subject, one.tenant_column, one.key_column),
+        *(one.subject, one.tenant_column or "", one.key_column),
         *(None if one.watched is None else set(one.watched), one.recurring),
     )
     if recorded != declared:

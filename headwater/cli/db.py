@@ -130,7 +130,7 @@ async def _attach(invocation: Invocation, wiring: Wiring) -> int:
     try:
         with invocation.out.progress("tables", total=len(tables)) as bar:
             for one in tables:
-                stamped += await attach(connection, [one])
+                stamped += await attach(connection, [one], realm=wiring.settings.realm)
                 bar.advance()
     finally:
         await connection.close()
@@ -165,7 +165,7 @@ def _statements(place: Place, attached: Iterable[Attached]) -> list[str]:
 
 
 def _arguments(one: Attached) -> str:
-    words = [_quoted(word) for word in (one.table, one.subject, one.tenant_column, one.key_column)]
+    words = [_quoted(word) for word in (one.table, one.subject, one.tenant_column or "", one.key_column)]
     watched = "NULL" if one.watched is None else f"ARRAY[{', '.join(map(_quoted, one.watched))}]"
     return ", ".join([*words, watched, str(one.recurring).lower()])
 

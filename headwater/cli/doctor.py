@@ -87,6 +87,8 @@ async def _examine(project: Project, settings: Settings) -> list[Finding]:
             found += await _databases(wiring, production=production)
         if settings.source_url is not None and not any(one.state == "fail" for one in found):
             found += await gathered("retention", retention.examine(wiring))
+        if project.checks is not None:
+            found += await gathered("project", project.checks(settings))
     return found
 
 

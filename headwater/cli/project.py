@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,10 @@ from headwater.topology import Catalogue
 
 if TYPE_CHECKING:
     from aiohttp import web
+
+    from headwater.cli.checks import Finding
+    from headwater.cli.lazy import Entry
+    from headwater.config import Settings
 
 NAMES: Mapping[str, tuple[str, ...]] = {
     "schemas": ("registry", "read_foreign", "respell"),
@@ -53,6 +57,10 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     backfills: tuple[Backfill, ...]
     http: Callable[[History, Producer], web.Application]
     story: Any
+    commands: Mapping[str, Entry]
+    """By their whole path: `sync users`. Where the project names none, none."""
+    checks: Callable[[Settings], AsyncIterator[Finding]] | None
+    """What doctor asks beside its own checks."""
 
     @property
     def mirrored(self) -> dict[str, dict[str, Mirrored]]:
@@ -118,6 +126,8 @@ def find(directory: Path, *, prefix: str = "", aside: Sequence[str] = ()) -> Pro
         backfills=tuple(backfill.backfills),
         http=backfill.http,
         story=backfill.Story,
+        commands=dict(getattr(backfill, "commands", {})),
+        checks=getattr(backfill, "checks", None),
     )
     check(project)
     return project

@@ -166,6 +166,6 @@ async def prepare(project: Project, settings: Settings) -> None:
         )
         if tables and not found:
             await connection.execute(project.wrapper_schema)
-        await attach(connection, project.attached)
+        await attach(connection, project.attached, realm=settings.realm)
     finally:
         await connection.close()

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from dotenv import dotenv_values
 
 from headwater.config.fields import PREFIX, Field, Section, declared, sections
@@ -86,7 +87,9 @@ def _build(values: Values) -> Settings:
     for name, section_type in sections(Settings).items():
         if name in tree:
             tree[name] = section_type(**tree[name])
-    return Settings(**tree)
+    settings = Settings(**tree)
+    named = settings.user_sync.applications
+    return msgspec.structs.replace(settings, apps={**named, **settings.apps}) if named else settings
 
 
 def _from_toml(path: Path, by_dotted: Mapping[str, Field]) -> Values:

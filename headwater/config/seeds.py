@@ -1,18 +1,20 @@
 """Settings of the existing syncs, under the names, units and defaults they have there.
 
-Accepted and checked, so that one file of settings can serve both; nothing acts on them yet. The tenant,
-user and customer syncs will.
+So one file of settings can serve both. Those of the tenant sync are accepted and checked; nothing acts on
+them yet.
 """
 
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import quote
 
 from headwater.config.fields import Section, about
 from headwater.config.values import Dsn, Secret
 from headwater.errors import SettingsError
 
 _HTTP = ("http", "https")
+_POSTGRES = ("postgres", "postgresql")
 
 
 class TenantSyncSettings(Section, frozen=True, kw_only=True):
@@ -57,7 +59,7 @@ class TenantSyncSettings(Section, frozen=True, kw_only=True):
 
 
 class UserSyncSettings(Section, frozen=True, kw_only=True):
-    """For the user sync. Read and checked; nothing acts on them yet."""
+    """For the user sync: `headwater sync users`."""
 
     interval: Annotated[
         float,
@@ -72,8 +74,17 @@ class UserSyncSettings(Section, frozen=True, kw_only=True):
     ] = 60.0
     window_multiplier: Annotated[
         float,
-        about("Least look-back of a sweep, in intervals.", least=1, most=100, seed="SYNC_WINDOW_MULTIPLIER"),
+        about(
+            "Accepted; a sweep misses nothing however long ago it was, so there is no look-back.",
+            least=1,
+            most=100,
+            seed="SYNC_WINDOW_MULTIPLIER",
+        ),
     ] = 3.0
+    source_url: Annotated[
+        Dsn | None,
+        about("The source database of users, in place of the five settings below.", schemes=_POSTGRES),
+    ] = None
     source_host: Annotated[str, about("Host of the source database.", seed="SOURCE_DB_HOST")] = ""
     source_port: Annotated[int, about("Its port.", least=1, most=65_535, seed="SOURCE_DB_PORT")] = 5432
     source_name: Annotated[str, about("Its name.", seed="SOURCE_DB_NAME")] = ""
@@ -128,9 +139,34 @@ class UserSyncSettings(Section, frozen=True, kw_only=True):
             seed="MAX_RECONNECT_ATTEMPTS",
         ),
     ] = 10
+    sweep_batch: Annotated[int, about("Most rows of one page of a sweep.", least=25, most=10_000)] = 500
+    bulk_batch: Annotated[int, about("Rows of one page of a bulk sync.", least=25, most=10_000)] = 1000
+    status_host: Annotated[
+        str, about("Where the status is served; any but a loopback address needs admin keys.")
+    ] = "127.0.0.1"
+    status_port: Annotated[
+        int, about("Its port, for /health, /status and /metrics; 0: any free one.", least=0, most=65_535)
+    ] = 9000
+
+    @property
+    def source(self) -> Dsn | None:
+        """The source database of users; None when none is named."""
+        where = (self.source_host, self.source_port, self.source_name)
+        return self.source_url or _address(*where, self.source_user, self.source_password)
+
+    @property
+    def applications(self) -> dict[str, Dsn]:
+        """The application's database under the names of the existing service, where they are set."""
+        where = (self.chat_host, self.chat_port, self.chat_name)
+        chat = _address(*where, self.chat_user, self.chat_password)
+        return {} if chat is None else {"chat": chat}
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for place in ("source", "chat"):
+            if getattr(self, f"{place}_host") and not getattr(self, f"{place}_name"):
+                name = f"{place.upper()}_DB_NAME"
+                raise SettingsError(f"{place.upper()}_DB_HOST is set without a database", hint=f"set {name}")
         if self.retry_max_delay < self.retry_initial_delay:
             raise SettingsError(
                 f"RETRY_MAX_DELAY ({self.retry_max_delay:g}s) is shorter than "
@@ -164,3 +200,10 @@ class CustomerSyncSettings(Section, frozen=True, kw_only=True):
         super().__post_init__()
         if self.encryption_key is not None and len(set(bytes.fromhex(self.encryption_key.reveal()))) == 1:
             raise SettingsError("ENCRYPTION_KEY is one byte repeated", hint="make one: openssl rand -hex 32")
+
+
+def _address(host: str, port: int, name: str, user: str, password: Secret | None) -> Dsn | None:
+    if not host:
+        return None
+    known = ":".join(quote(word, safe="") for word in (user, password.reveal() if password else "") if word)
+    return Dsn(f"postgresql://{known}{'@' if known else ''}{host}:{port}/{quote(name, safe='')}")

@@ -28,7 +28,8 @@ class Attached(NamedTuple):
 
     table: str
     subject: str
-    tenant_column: str
+    tenant_column: str | None
+    """None: its rows belong to no tenant, and the realm stands there."""
     key_column: str
     watched: tuple[str, ...] | None
     """Columns whose changes draw a version: those that events carry. None: all."""
@@ -54,22 +55,24 @@ async def attach(
     *,
     batch: int = BATCH,
     patience: Patience | None = None,
+    realm: str | None = None,
 ) -> int:
     """Attach tables and stamp rows without a version; how many rows were stamped. May be run again.
 
-    `where`: a URL, or a connection outside any transaction. Raises DatabaseUnavailable, and
+    `where`: a URL, or a connection outside any transaction. `realm`: stands where a tenant would, for tables
+    without a tenant column. Raises DatabaseUnavailable, and
     HeadwaterError when a table stays locked beyond the patience; what was done until then stays.
     """
     if isinstance(where, str):
         connection = await connect(where)
         try:
-            return await attach(connection, attached, batch=batch, patience=patience)
+            return await attach(connection, attached, batch=batch, patience=patience, realm=realm)
         finally:
             await connection.close()
     stamped = 0
     for one in attached:
         deadline = _Deadline(one.table, patience or Patience())
-        await _alter(where, one, deadline)
+        await _alter(where, one, deadline, None if one.tenant_column else realm)
         stamped += await _stamp(where, one.table, batch, deadline)
     return stamped
 
@@ -92,14 +95,14 @@ class _Deadline:
         await asyncio.sleep(0.1)
 
 
-async def _alter(connection: Connection, one: Attached, deadline: _Deadline) -> None:
+async def _alter(connection: Connection, one: Attached, deadline: _Deadline, realm: str | None) -> None:
     watched = None if one.watched is None else list(one.watched)
     while True:
         try:
             async with connection.transaction():
                 await connection.execute(f"SET LOCAL lock_timeout = {int(deadline.patience.lock * 1000)}")
                 head = (one.table, one.subject, one.tenant_column, one.key_column)
-                await connection.execute(load(__file__, "attach_table"), *head, watched, one.recurring)
+                await connection.execute(load(__file__, "attach_table"), *head, watched, one.recurring, realm)
         except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
             await deadline.pause()
         else:

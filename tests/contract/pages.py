@@ -56,8 +56,10 @@ def commands() -> Iterator[tuple[str, click.Command]]:
 def _commands(path: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
     yield path, command
     if isinstance(command, click.Group):
-        for name, inner in command.commands.items():
-            yield from _commands(f"{path} {name}", inner)
+        context = click.Context(command, obj=Invocation())
+        for name in command.list_commands(context):
+            if inner := command.get_command(context, name):
+                yield from _commands(f"{path} {name}", inner)
 
 
 def settings_page() -> str:

@@ -33,7 +33,11 @@ ON_APPLICATIONS = (
     "headwater/replay/sql/tenants_held.sql",
 )
 ON_BOTH = ("headwater/cli/", "headwater/replay/", "headwater/retention/")
-SCRIPT = "producers/sql/wrapper.sql"
+SCRIPTS = (
+    "producers/sql/wrapper.sql",
+    "producers/accounts/sql/table.sql",
+    "producers/accounts/sql/doorbell.sql",
+)
 """Many statements, run as a whole by the fixture."""
 
 SKELETON = "headwater/cli/skeleton/"
@@ -43,7 +47,7 @@ FILES = sorted(
     str(file.relative_to(ROOT))
     for folder in FOLDERS
     for file in (ROOT / folder).rglob("*.sql")
-    if "migrations" not in file.parts and not str(file).endswith(SCRIPT) and SKELETON not in str(file)
+    if "migrations" not in file.parts and not str(file).endswith(SCRIPTS) and SKELETON not in str(file)
 )
 
 
@@ -56,6 +60,8 @@ async def databases(servers: RunningServers) -> AsyncIterator[dict[str, str]]:
 
 def places(file: str) -> tuple[str, ...]:
     """Databases on one of which a file has to be accepted."""
+    if file.startswith("producers/accounts/"):
+        return ("accounts",)
     if file.startswith("consumers/"):
         return (Path(file).parts[1],)
     if file.startswith(ON_APPLICATIONS):

@@ -17,8 +17,10 @@ from headwater.cli.invocation import Invocation
 def commands(path: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
     yield path, command
     if isinstance(command, click.Group):
-        for name, inner in command.commands.items():
-            yield from commands(f"{path} {name}", inner)
+        context = click.Context(command, obj=Invocation())
+        for name in command.list_commands(context):
+            if inner := command.get_command(context, name):
+                yield from commands(f"{path} {name}", inner)
 
 
 def every_command() -> list[tuple[str, click.Command]]:
