@@ -167,6 +167,7 @@ class Wiring:
             chunk=self.settings.backfill.chunk,
             window=self.settings.backfill.window,
             settle=self.settings.backfill.settle_after_toggle,
+            patience=self.settings.backfill.open_transactions,
             realm=self.settings.realm,
             rate=self.settings.backfill.rows_per_second or None,
             quiet=_quiet(self.settings.backfill.quiet_hours),

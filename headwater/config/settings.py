@@ -141,6 +141,16 @@ class BackfillSettings(Section, frozen=True, kw_only=True):
             most=1000,
         ),
     ] = 0
+    open_transactions: Annotated[
+        float,
+        about(
+            "How long a job waits for transactions open at the source before it removes rows; "
+            "then it ends as diverged, and names one.",
+            least=0,
+            most=86_400,
+            duration=True,
+        ),
+    ] = 60.0
     settle_after_toggle: Annotated[
         float,
         about(

@@ -39,6 +39,7 @@ from headwater.replay.progress import parked
 from headwater.replay.sides import Sides
 from headwater.replay.ways import Ways
 from headwater.replay.window import Window
+from headwater.replay.writers import version_past_writers
 
 log = telemetry.logger(__name__)
 PATIENCE = 10.0
@@ -56,6 +57,7 @@ class JobRun:
         self._pacer = Pacer(Window(ways.broker, ways.window), slower(ways.rate, job.rate), ways.quiet)
         self._ahead: dict[str, Ahead] = {}
         self._clearing = Clearing(ways.broker, ways.outgoing.catalogue, job.app)
+        self._open = ""
         self.job = job
 
     async def run(self) -> str:
@@ -324,7 +326,8 @@ class JobRun:
             return await self._end("verified")
         letters = await parked(sink, self.job)
         why = f"; {letters} of this job's entries are parked" if letters else ""
-        return await self._end("diverged", f"source and application differ: {', '.join(differing)}{why}")
+        why = f"source and application differ: {', '.join(differing)}{why}{self._open}"
+        return await self._end("diverged", why)
 
     async def _compare(self, sink: Database, *, repair: bool) -> list[Finding]:
         found = []
@@ -352,7 +355,8 @@ class JobRun:
         orphans = found.get("orphan", ())
         await self._jobs.record(self.job.id, self._holder, "repair", _summary(subject, found))
         # Drawn before the source is asked: a row that comes back meanwhile gets a larger version.
-        version = await self._version_past_writers() if orphans else 0
+        version = await self._version() if orphans else None
+        orphans = () if version is None else orphans
         rows = await sides.rows([*missing, *found.get("stale", ()), *orphans])
         wanted = set(missing)
         await sides.reopen({row["key"]: row["version"] for row in rows if row["key"] in wanted})
@@ -368,18 +372,15 @@ class JobRun:
             step = Step(appended=await self._append(appends))
             await self._jobs.checkpoint(self.job, subject, step)
 
-    async def _version_past_writers(self) -> int:
-        """A version larger than any that an open transaction has drawn, once those have all ended.
-
-        A row that such a transaction brings back would be dropped as older than the deletion.
-        """
-        version: int = await self._ways.source.fetchval("SELECT headwater.next_version()")
-        # A statement of its own: its snapshot has to be younger than the draw.
-        first_later = await self._ways.source.fetchval(load(__file__, "next_transaction"))
-        while not await self._ways.source.fetchval(load(__file__, "writers_ended"), first_later):
-            await asyncio.sleep(0.05)
-            await self._keep()
-        return version
+    async def _version(self) -> int | None:
+        """A version for deletions; None: somebody's transaction stays open, and one wait for it is enough."""
+        if self._open:
+            return None
+        drawn = await version_past_writers(self._ways.source, within=self._ways.patience)
+        if drawn.open:
+            self._open = f"; nothing was removed: {drawn.open}"
+            await self._jobs.record(self.job.id, self._holder, "waited", drawn.open)
+        return drawn.version
 
 
 def _summary(subject: str, found: Mapping[Kind, Sequence[str]]) -> str:

@@ -17,6 +17,7 @@ from headwater.replay.digest import reopened
 from headwater.replay.kinds import Kind
 from headwater.replay.saying import Appended, Saying
 from headwater.replay.sides import Sides
+from headwater.replay.writers import version_past_writers
 
 log = telemetry.logger(__name__)
 CHUNK = 1000
@@ -34,11 +35,14 @@ class Mended(msgspec.Struct, frozen=True):
     """Why rows could not be said, by key."""
     upto: Appended = msgspec.field(default_factory=dict)
     """The last entry of it on each stream."""
+    waited: str = ""
+    """Whose open transaction kept keys from being removed."""
 
     def plus(self, other: Mended) -> Mended:
         """Both together."""
         refused, upto = {**self.refused, **other.refused}, {**self.upto, **other.upto}
-        return Mended(self.said + other.said, self.removed + other.removed, refused, upto)
+        waited = other.waited or self.waited
+        return Mended(self.said + other.said, self.removed + other.removed, refused, upto, waited)
 
 
 class Mending:
@@ -49,6 +53,7 @@ class Mending:
         self._sides = sides
         self._saying = saying
         self._patience = patience
+        self._waited = False
 
     async def mend(self, kinds: Mapping[Kind, Sequence[str]], *, remove_untracked: bool = False) -> Mended:
         """Say again what is missing, stale or corrupt; remove what the source confirms to be gone.
@@ -81,10 +86,13 @@ class Mending:
 
     async def _remove(self, keys: list[str]) -> Mended:
         sides = self._sides
-        version = await self._saying.version_past_writers(within=self._patience)
-        if version is None:  # what it wrote may bring the row back: another comparison removes it
-            log.warning("reconcile.writers_open", keys=len(keys), subject=sides.mirrored.subject)
+        if self._waited:  # once is enough: another comparison removes the rest
             return Mended()
+        version, open_ = await version_past_writers(sides.source, within=self._patience)
+        if version is None:  # what it wrote may bring the row back
+            self._waited = True
+            log.warning("reconcile.writers_open", subject=sides.mirrored.subject, open=open_)
+            return Mended(waited=open_)
         there = await sides.said(keys)
         gone = [key for key in keys if key not in there]
         appends = [one for key in gone for one in self._saying.entries(sides.backfill.gone(key), version)]

@@ -218,7 +218,7 @@ class Reconciliation:
         return Outcome(
             subject=subject,
             state=state,
-            reason=reason,
+            reason="; ".join(one for one in (reason, done.waited) if one),
             found=found,
             left=left,
             said=done.said,

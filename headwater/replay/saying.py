@@ -110,22 +110,6 @@ class Saying:
             return False
         return not await broker.pending_upto(stream, group, entry)
 
-    async def version_past_writers(self, *, within: float) -> int | None:
-        """A version larger than any that an open transaction has drawn, once those have all ended.
-
-        A row that such a transaction brings back would be dropped as older than the deletion.
-        None: one of them was open for longer than `within` seconds.
-        """
-        version: int = await self.ways.source.fetchval("SELECT headwater.next_version()")
-        # A statement of its own: its snapshot has to be younger than the draw.
-        first_later = await self.ways.source.fetchval(load(__file__, "next_transaction"))
-
-        async def ended() -> bool:
-            done: bool = await self.ways.source.fetchval(load(__file__, "writers_ended"), first_later)
-            return done
-
-        return version if await _within(within, ended) else None
-
 
 async def _nothing() -> None:
     """Nobody's lease has to be kept."""

@@ -41,6 +41,8 @@ class Ways(msgspec.Struct, frozen=True, kw_only=True):
     """Hours of the day in which nothing is appended."""
     lease: float = LEASE
     """Seconds after which a silent runner's job is taken over."""
+    patience: float = 60.0
+    """Seconds that transactions of the source have to end before a job removes rows."""
     jobs_at_once: int | None = None
     """Most jobs of the source in the hands of runners, in all processes; None: no limit."""
 

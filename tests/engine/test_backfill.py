@@ -372,6 +372,24 @@ async def test_entries_that_the_application_parked_are_counted_and_named(shop: S
     assert await known(shop) == [("goods", "agreed", "", None, None)]
 
 
+async def test_a_job_keeps_its_lease_through_a_comparison_that_lasts_longer(shop: Shop) -> None:
+    await stocked(shop, 9)
+    shop.start(shop.worker())
+    goods = msgspec.structs.replace(controls.MIRRORED["shelf"]["goods"], live="pg_sleep(0.2) IS NOT NULL")
+    own = {"mirrored": {"shelf": {"goods": goods}}, "lease": 1.0}
+    shop.start(runner(shop, **own))
+    shop.start(runner(shop, **own))
+
+    job = await ended(shop, await asked(shop))
+
+    seconds = await shop.source.fetchval(
+        "SELECT extract(epoch FROM max(at) - min(at))::float8 FROM headwater.job_event "
+        "WHERE what IN ('claimed', 'verified')"
+    )
+    assert seconds > 1.5, "longer than the lease"
+    assert (job.state, job.token) == ("verified", 1), "nobody took it over"
+
+
 async def known(shop: Shop) -> list[tuple[Any, ...]]:
     """What the last comparison said."""
     rows = await shop.source.fetch("SELECT * FROM headwater.agreement ORDER BY subject")

@@ -7,6 +7,7 @@ import uuid
 from functools import partial
 
 import msgspec
+import pytest
 
 from headwater.database import Database
 from headwater.delivery import Worker
@@ -18,6 +19,7 @@ from headwater.replay.sides import rows_shown
 from headwater.testing import FaultProxy, controls, until
 from tests.engine.conftest import Shop
 from tests.engine.entries import gaps
+from tests.engine.test_backfill import asked, ended
 
 MIRRORED = controls.MIRRORED["shelf"]["goods"]
 
@@ -169,6 +171,46 @@ async def test_a_status_that_differs_says_where_and_whether_anybody_is_working_o
     assert state == "differs"
     assert "goods" in reason
     assert "no consumer" in reason
+
+
+async def test_a_status_waits_for_an_application_that_only_lags_and_calls_it_clean_no_sooner(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headwater.replay.history.PATIENCE", 60.0)
+    (key,) = await stocked(shop, 1)
+    worker, _ = shop.running[-1]
+    await shop.stop(worker)
+    await shop.put("newer", key)
+    history = shop.history()
+
+    asking = asyncio.create_task(status_of(shop, history))
+    waits = "SELECT count(*) FROM headwater.outbox WHERE published_at IS NULL"
+
+    async def only_the_application_is_behind() -> bool:
+        return await shop.source.fetchval(waits) == 0
+
+    await until(only_the_application_is_behind)
+    done, _ = await asyncio.wait({asking}, timeout=0.5)
+    assert not done, "it waits: what was said is not applied"
+    shop.start(shop.worker())
+
+    assert await asking == ("clean", "")
+    assert await shop.goods() == {key: "newer"}
+
+
+async def test_a_row_that_headwater_did_not_write_is_a_difference_to_status_and_job(shop: Shop) -> None:
+    await stocked(shop, 2)
+    stranger = str(uuid.uuid4())
+    await shop.sink.execute("INSERT INTO goods VALUES ($1, $2, 'by hand', 1)", shop.tenant, stranger)
+
+    found = await shop.history().status(shop.tenant, "shelf")
+    shop.start(shop.runner())
+    job = await ended(shop, await asked(shop))
+
+    (goods,) = found.subjects
+    assert (found.state, found.needed, goods.kinds) == ("differs", True, {"untracked": 1})
+    assert (job.state, job.error) == ("diverged", "source and application differ: goods")
+    assert stranger in await shop.goods(), "nobody removed it"
 
 
 async def test_a_status_is_unknown_while_a_server_does_not_answer(shop: Shop) -> None:

@@ -1,3 +1,3 @@
--- Where transactions that begin from now on are numbered from.
+-- A number larger than any transaction's that has begun to write: of a snapshot, the newest open ones are not below its xmax.
 -- nothing -> a transaction number, as text
-SELECT pg_snapshot_xmax(pg_current_snapshot())::text
+SELECT pg_current_xact_id()::text

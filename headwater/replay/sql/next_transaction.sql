@@ -1,3 +1,3 @@
--- The first transaction that has not begun to write.
--- nothing -> its number as text
-SELECT pg_snapshot_xmax(pg_current_snapshot())::text AS xid
+-- A transaction's number larger than any that has begun to write: of a snapshot, the newest open ones are not behind its xmax.
+-- nothing -> the number as text
+SELECT pg_current_xact_id()::text AS xid
