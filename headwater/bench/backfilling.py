@@ -68,11 +68,14 @@ def history(world: World, window: int) -> History:
     return History(ways, controls.ENABLEMENT)
 
 
-async def catch_up(world: World, rows: int, window: int, *, live: bool = False) -> Run:
-    """One backfill of everything, by one runner and one worker process."""
+async def catch_up(world: World, rows: int, window: int, *, live: bool = False, aside: bool = False) -> Run:
+    """One backfill of everything, by one runner and one worker process; `aside`: through a side stream."""
     await world.empty()
     found = history(world, window)
-    async with world.process("worker") as worker, world.process("runner", window=window) as runner:
+    async with (
+        world.process("worker", aside=aside) as worker,
+        world.process("runner", window=window, aside=aside) as runner,
+    ):
         about = {"asked_by": "bench", "reason": "measure"}
         async with world.source.transaction() as tx:
             queued = await found.start(tx, world.tenant, SHELF, {}, about)
@@ -149,6 +152,9 @@ async def backfill(world: World, sizes: Sizes) -> list[Figure]:
     for window in sizes.windows:
         run = await catch_up(world, paced, window, live=True)
         found += _beside_live(f"{paced:,} rows, window {window}", run, alone, unpaced)
+    for window, named in ((paced, "not paced"), *((one, f"window {one}") for one in sizes.windows[:1])):
+        run = await catch_up(world, paced, window, live=True, aside=True)
+        found += _beside_live(f"{paced:,} rows on a side stream, {named}", run, alone, unpaced)
     await world.empty()
     return found
 

@@ -40,6 +40,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """Of a worker."""
     window: int = 500
     """Of a runner."""
+    aside: bool = False
+    """Whether backfills go through side streams: the same for runner and worker."""
 
 
 class Work(Protocol):
@@ -55,7 +57,7 @@ class Work(Protocol):
 async def build(order: Order) -> Work:
     """The thing to run, on the servers of the order."""
     broker = Broker(order.redis)
-    catalogue = controls.CATALOGUE.with_prefix(order.prefix)
+    catalogue = controls.CATALOGUE.with_prefix(order.prefix).with_side_streams(["*"] if order.aside else [])
     outgoing = Outgoing(controls.CODEC, catalogue)
     if order.role == "relay":
         return Relay(order.source, broker, outgoing, controls.ENABLEMENT)
