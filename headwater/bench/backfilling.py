@@ -100,7 +100,8 @@ async def catch_up(world: World, rows: int, window: int, *, live: bool = False, 
         took = time.perf_counter() - begun
         late = _peaks(processes)
         spread = await probing if probing else None
-    rates = (rows - first) / published, (rows - first) / took
+    left = max(1, rows - first)  # a tiny one is said before the first look at it
+    rates = left / published, left / took
     return Run(str(ended), *rates, [early[0], late[0]], [early[1], late[1]], spread)
 
 

@@ -197,7 +197,7 @@ async def running(
             for name, template in templates.items()
         }
         settings = _settings(servers, urls, flags)
-        project = find(ROOT, prefix=settings.key_prefix)
+        project = find(ROOT, prefix=settings.key_prefix, aside=settings.backfill.side_streams)
         wiring = await stack.enter_async_context(wired(project, settings))
         stack.push_async_callback(_forget, wiring)
         await provision.apply(wiring.broker, project.catalogue)
