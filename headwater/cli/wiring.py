@@ -20,7 +20,7 @@ from headwater.delivery.names import Lease
 from headwater.delivery.outcome import handler_limit
 from headwater.errors import SettingsError
 from headwater.publish import DirectProducer, Enablement, Outgoing, Producer, Relay, Repairer, Republisher
-from headwater.replay import History, Hours, Runner, Ways, Window
+from headwater.replay import History, Hours, Runner, Ways, Window, scopes
 from headwater.replay.reconcile import Reconciler
 from headwater.replay.rounds import Plan, Rounds
 from headwater.retention import Ground, Keeper, Leases
@@ -33,7 +33,8 @@ class Wiring:
     def __init__(self, project: Project, settings: Settings) -> None:
         self.project = project
         self.settings = settings
-        self.outgoing = Outgoing(project.codec, project.catalogue, project.respell)
+        held = scopes(project.backfills)
+        self.outgoing = Outgoing(project.codec, project.catalogue, project.respell, scopes=held)
         self._open = contextlib.AsyncExitStack()
         self._broker: Broker | None = None
         self._source: Database | None = None

@@ -150,17 +150,20 @@ def fate(known: str | None, wanted: Sequence[str], answers: Answers) -> tuple[st
     None when Redis as a whole refused: then nothing is written, and the row is said again. `known`: its
     entries from before; `answers`: what was answered for those `wanted` streams that were asked.
     """
-    answered = dict(answers)
+    answered: dict[str, list[str | HeadwaterError]] = {}
+    for stream, reply in answers:
+        answered.setdefault(stream, []).append(reply)
     entries = [known] if known else []
     refusing = None
-    for stream in wanted:
-        reply = answered.get(stream)
-        if isinstance(reply, str):
-            entries.append(f"{stream}@{reply}")
-        elif reply is None or isinstance(reply, BrokerRefused):
-            refusing = refusing or stream
-        else:
+    for stream in dict.fromkeys(wanted):
+        replies = answered.get(stream, [])
+        if any(isinstance(one, HeadwaterError) and not isinstance(one, BrokerRefused) for one in replies):
             return None
+        there = [f"{stream}@{one}" for one in replies if isinstance(one, str)]
+        if there and len(there) == len(replies):  # of a row that has two entries there, both
+            entries += there
+        else:
+            refusing = refusing or stream
     return " ".join(entries), refusing
 
 

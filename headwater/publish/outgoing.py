@@ -12,6 +12,7 @@ from headwater.broker.protocol import Append
 from headwater.database import Database
 from headwater.event import Codec, Envelope, Event, Fields
 from headwater.publish.forms import Forms
+from headwater.publish.scope import Scope
 from headwater.topology import Catalogue, Stream
 
 Respell = Callable[[Envelope, Fields, str], Fields]
@@ -30,11 +31,22 @@ _Plan = tuple[Stream, tuple[tuple[str, str], ...]]
 class Outgoing:
     """Routes and encodes envelopes."""
 
-    def __init__(self, codec: Codec, catalogue: Catalogue, respell: Respell | None = None) -> None:
-        """`respell` is needed when a stream of the catalogue is declared in the old spelling."""
+    def __init__(
+        self,
+        codec: Codec,
+        catalogue: Catalogue,
+        respell: Respell | None = None,
+        *,
+        scopes: Mapping[str, Scope] | None = None,
+    ) -> None:
+        """`respell` is needed when a stream of the catalogue is declared in the old spelling.
+
+        `scopes`: by subject, what of it belongs to an application; of other subjects every state does.
+        """
         self.codec = codec
         self.catalogue = catalogue
         self._respell = respell
+        self._scopes = scopes or {}
         self._plans: dict[tuple[str, str, frozenset[str], bool], _Plan] = {}
         self._wanting: dict[str, bool] = {}
         self._forms = Forms(codec, self._aims)
@@ -44,9 +56,15 @@ class Outgoing:
 
         A historical event with a target goes to that application alone. A live one that is meant for an
         application goes nowhere while that is not enabled, also not to a stream that all share. History goes
-        to the side stream of an application that has one.
+        to the side stream of an application that has one. An application whose scope the event is not in is
+        told that its key is gone: on a shared stream that may be a second entry.
         Raises EventError.
         """
+        return [
+            entry for one, apps in self._scoped(envelope, enabled) for entry in self._as_they_are(one, apps)
+        ]
+
+    def _as_they_are(self, envelope: Envelope, enabled: Iterable[str]) -> list[tuple[str, Fields]]:
         stream, aims = self._route(envelope, enabled)
         found = []
         for app, aimed in aims:
@@ -59,9 +77,39 @@ class Outgoing:
 
     def appends(self, envelope: Envelope, enabled: Iterable[str]) -> list[Append]:
         """The same as `entries`, packed where the event is of the usual kind: at half the cost."""
+        if not self._scopes:
+            return self._packed(envelope, enabled)
+        return [one for said, apps in self._scoped(envelope, enabled) for one in self._packed(said, apps)]
+
+    def _packed(self, envelope: Envelope, enabled: Iterable[str]) -> list[Append]:
         plainly = self._respell is None or self.catalogue.stream(envelope.type).spelling == "own"
         packed = self._forms.packed(envelope, enabled) if plainly else None
-        return list(self.entries(envelope, enabled)) if packed is None else packed
+        return list(self._as_they_are(envelope, enabled)) if packed is None else packed
+
+    def _scoped(self, envelope: Envelope, enabled: Iterable[str]) -> list[tuple[Envelope, Iterable[str]]]:
+        """What is to be said, and to which of those that have it enabled."""
+        scope = self._scopes.get(envelope.subject)
+        if scope is None or envelope.op != "u":
+            return [(envelope, enabled)]
+        stream = self.catalogue.stream(envelope.type)
+        inside, outside = scope.parted(envelope, self._readers(stream, envelope, enabled))
+        if not outside:
+            return [(envelope, enabled)]
+        gone = scope.left(envelope)
+        if not inside:
+            return [(gone, enabled)]
+        both = ((envelope, inside), (gone, outside))
+        if stream.per_application:
+            return list(both)
+        # Meant for all that read the stream, whatever is enabled: so is each of its two halves.
+        return [(msgspec.structs.replace(one, target=",".join(apps)), apps) for one, apps in both]
+
+    def _readers(self, stream: Stream, envelope: Envelope, enabled: Iterable[str]) -> list[str]:
+        if stream.per_application:
+            who = (envelope.target,) if envelope.historical else enabled
+            return self.catalogue.readers(stream, frozenset(who))
+        meant = frozenset(envelope.target.split(","))
+        return self.catalogue.readers(stream, meant if "*" not in meant else self.catalogue.names)
 
     def _aims(self, envelope: Envelope, enabled: Iterable[str]) -> list[tuple[str, str]]:
         stream, aims = self._route(envelope, enabled)

@@ -53,15 +53,15 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
         Only where it went before: an application that was enabled later was given its state by a
         backfill, and never this event. And only where it would go now.
         """
-        went = {}
+        went: dict[str, list[str]] = {}
         for part in entries.split(" "):
             stream, _, entry = part.rpartition("@")
-            went[stream] = entry
-        return [one for one in wanted if self._has(one[0], went.get(one[0]))]
+            went.setdefault(stream, []).append(entry)
+        return [one for one in wanted if self._has(one[0], went.get(one[0], []))]
 
-    def _has(self, stream: str, entry: str | None) -> bool:
+    def _has(self, stream: str, entries: list[str]) -> bool:
         between = self.streams.get(stream)
-        return between is not None and entry is not None and between.has(entry)
+        return between is not None and any(between.has(one) for one in entries)
 
 
 class Reach(msgspec.Struct, frozen=True, array_like=True):
@@ -99,7 +99,8 @@ class Portion(msgspec.Struct, frozen=True):
 
 def went(entries: str, streams: Mapping[str, Between]) -> tuple[str, ...]:
     """The streams of a span that a row went to."""
-    return tuple(stream for part in entries.split(" ") if (stream := part.rpartition("@")[0]) in streams)
+    there = dict.fromkeys(part.rpartition("@")[0] for part in entries.split(" "))
+    return tuple(stream for stream in there if stream in streams)
 
 
 class Page(NamedTuple):

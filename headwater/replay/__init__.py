@@ -1,6 +1,6 @@
 """Say the past again: backfills, their jobs, and the proof that source and application agree."""
 
-from headwater.replay.backfill import Backfill
+from headwater.replay.backfill import Backfill, scopes
 from headwater.replay.digest import Mirrored
 from headwater.replay.examining import Finding, examined
 from headwater.replay.history import History, SyncStatus
@@ -29,4 +29,5 @@ __all__ = [
     "Ways",
     "Window",
     "examined",
+    "scopes",
 ]

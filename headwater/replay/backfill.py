@@ -6,7 +6,7 @@ compared with the application: what is compared is what was sent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -14,6 +14,7 @@ import msgspec
 from headwater.database import Connection, Row
 from headwater.errors import DeclarationError
 from headwater.event import Event
+from headwater.publish.scope import Holds, Scope
 from headwater.replay import reach
 
 PROBED = 1000
@@ -42,6 +43,9 @@ class Backfill(msgspec.Struct, frozen=True, kw_only=True):
     """Its switch in a request: `syncCredits`."""
     key_column: str | None = None
     """The scope's column whose text is the key: rows are looked up by it, through its index."""
+    holds: Holds | None = None
+    """What `scope` says of rows, said of an event: `(event, app) -> bool`, pure. A live state that is not in
+    an application's scope takes its key out of there. None: a state belongs to everyone it reaches."""
     unversioned: tuple[str, ...] = ()
     """Attributes of its events that may change without a new version: contents are compared without them."""
     detail: Detail = lambda row: {"key": row["key"]}
@@ -136,6 +140,11 @@ class Backfill(msgspec.Struct, frozen=True, kw_only=True):
     def position(self, row: Row) -> list[str]:
         """A row's place in the order, as it is kept in a checkpoint."""
         return [str(row[name]) for name in self.order]
+
+
+def scopes(backfills: Iterable[Backfill]) -> dict[str, Scope]:
+    """What live events are asked, by subject: the scopes of those backfills that say it of events, too."""
+    return {one.subject: Scope(one.holds, one.gone) for one in backfills if one.holds is not None}
 
 
 def chosen(backfills: Sequence[Backfill], subjects: set[str], options: Mapping[str, bool]) -> list[Backfill]:

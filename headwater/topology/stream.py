@@ -145,6 +145,11 @@ class Catalogue:
             (self.keys.stream(stream, tenant, app), app) for app in self.readers(stream, frozenset(enabled))
         ]
 
+    @property
+    def names(self) -> frozenset[str]:
+        """Every application."""
+        return frozenset(self.groups)
+
     def readers(self, stream: Stream, enabled: frozenset[str]) -> list[str]:
         """Applications among `enabled` whose groups read a family."""
         return [app for app, names in self._readers[stream.name] if enabled & names]
