@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -12,8 +13,10 @@ import pytest_asyncio
 from headwater.broker import provision
 from headwater.broker.clearing import clear
 from headwater.cli.checks import redis
+from headwater.delivery import Consumer
 from headwater.publish import Outgoing
 from headwater.replay.jobs import Job, Jobs
+from headwater.replay.reconcile import Reconciler, Wish
 from headwater.retention import Ground, Keep, Leases, trim
 from headwater.testing import controls, until
 from headwater.testing.controls import GoodChanged, GoodRemoved, GoodSold
@@ -53,6 +56,10 @@ async def ever(shop: Shop, stream: str) -> int:
     """Entries that a stream was ever given."""
     told = await shop.broker.execute("XINFO", "STREAM", shop.key(stream))
     return int(dict(zip(told[::2], told[1::2], strict=True))[b"entries-added"])
+
+
+async def same(shop: Shop, names: dict[str, str]) -> bool:
+    return await shop.goods() == names
 
 
 async def put(shop: Shop, stream: str, *entries: Any) -> None:
@@ -126,11 +133,11 @@ async def test_live_changes_of_the_same_things_while_a_backfill_runs_leave_both_
             await aside.remove(key)
     job = await running
 
-    async def same() -> bool:
+    async def equal() -> bool:
         rows = await aside.source.fetch("SELECT good_id::text AS key, name FROM goods")
         return {row["key"]: row["name"] for row in rows} == await aside.goods()
 
-    await until(same)
+    await until(equal)
     assert job.state == "verified"
     assert await ever(aside, LIVE) > 200  # said live, by the relay
     assert await ever(aside, SIDE) > 300
@@ -295,3 +302,37 @@ async def test_a_job_whose_side_stream_nobody_reads_any_more_says_what_is_missin
     assert (await ever(aside, LIVE), await length(aside, SIDE)) == (30, 30)
     (told,) = [one for one in found if "30 entries that nobody reads" in one.detail]
     assert "add shelf to HEADWATER_BACKFILL_SIDE_STREAMS" in told.fix
+
+
+async def test_what_is_read_in_order_is_filled_through_a_side_stream_too(aside: Shop) -> None:
+    consumer = Consumer("shelf")
+
+    @consumer.upsert(GoodChanged, gone=(GoodRemoved,), table="goods", key="good_id", ordered=True)
+    class Good:
+        name: str
+        price: Decimal
+        note: str | None
+
+    await aside.enable()
+    names = await stocked(aside, 40)
+    aside.start(aside.relay())
+    aside.start(aside.worker(consumer))
+    aside.start(runner(aside, window=10, chunk=10))
+
+    job = await ended(aside, await asked(aside))
+    names[await aside.put("live", min(names))] = "live"
+
+    await until(lambda: same(aside, names))
+    assert job.state == "verified"
+    assert (await ever(aside, SIDE), await ever(aside, LIVE)) == (40, 1)
+
+
+async def test_a_repair_goes_through_the_side_stream_too(aside: Shop) -> None:
+    names = await stocked(aside, 10)
+    await aside.enable()
+    aside.start(aside.worker())
+
+    report = await Reconciler(aside.history()).reconcile(aside.tenant, "shelf", Wish(fix=True, patience=30.0))
+
+    assert (report.agreed, await aside.goods()) == (True, names)
+    assert (await ever(aside, SIDE), await ever(aside, LIVE)) == (10, 0)
