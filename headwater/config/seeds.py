@@ -10,7 +10,7 @@ from typing import Annotated
 from urllib.parse import quote
 
 from headwater.config.fields import Section, about
-from headwater.config.values import Dsn, Secret
+from headwater.config.values import AdminKey, Dsn, Secret
 from headwater.errors import SettingsError
 
 _HTTP = ("http", "https")
@@ -176,7 +176,7 @@ class UserSyncSettings(Section, frozen=True, kw_only=True):
 
 
 class CustomerSyncSettings(Section, frozen=True, kw_only=True):
-    """For the customer sync. Read and checked; nothing acts on them yet."""
+    """For the customer sync: `headwater sync customers`. The services are called `auth` and `customer`."""
 
     auth_service_url: Annotated[
         Dsn | None,
@@ -195,9 +195,63 @@ class CustomerSyncSettings(Section, frozen=True, kw_only=True):
             form="64 hex digits, not one byte repeated",
         ),
     ] = None
+    older_keys: Annotated[
+        Secret | None,
+        about(
+            "Keys before it, commas between: they still open what they sealed, until `keys rotate` is through.",
+            pattern="[0-9A-Fa-f]{64}( *, *[0-9A-Fa-f]{64})*",
+            form="keys of 64 hex digits with commas between",
+        ),
+    ] = None
+    auth_service_key: Annotated[
+        Secret | None, about("The API key that opens the auth service to this one.")
+    ] = None
+    customer_service_key: Annotated[
+        Secret | None, about("The API key that opens the customer service to this one.")
+    ] = None
+    peers: Annotated[
+        tuple[AdminKey, ...],
+        about(
+            "API keys that the other service may present, written as those of the admin interface; the id is "
+            "the service's name."
+        ),
+    ] = ()
+    anonymous: Annotated[
+        tuple[str, ...], about("Services that need no key here; for existing ones, which have none.")
+    ] = ()
+    legacy: Annotated[
+        tuple[str, ...],
+        about("Services that are the existing ones: no versions, e-mail in the clear. Others get it sealed."),
+    ] = ()
+    plain_http: Annotated[
+        tuple[str, ...], about("Hosts that may be spoken to over http://; this machine always may.")
+    ] = ()
+    interval: Annotated[
+        float,
+        about(
+            "Between two syncs with the other service; 0: only when asked.",
+            least=0,
+            most=86_400,
+            duration=True,
+        ),
+    ] = 300.0
+    request_timeout: Annotated[
+        float, about("Longest wait for an answer of the other service.", above=0, most=600, duration=True)
+    ] = 30.0
+    attempts: Annotated[int, about("Attempts of one request to it.", least=1, most=100)] = 5
+    page: Annotated[int, about("Records of one request.", least=1, most=1000)] = 500
+    host: Annotated[
+        str, about("Where `headwater sync customers serve` listens; any but a loopback address needs keys.")
+    ] = "127.0.0.1"
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for name in ("anonymous", "legacy"):
+            if unknown := set(getattr(self, name)) - {"auth", "customer"}:
+                raise SettingsError(
+                    f"customer_sync.{name} names {', '.join(sorted(unknown))}",
+                    hint="the services are auth and customer",
+                )
         if self.encryption_key is not None and len(set(bytes.fromhex(self.encryption_key.reveal()))) == 1:
             raise SettingsError("ENCRYPTION_KEY is one byte repeated", hint="make one: openssl rand -hex 32")
 
