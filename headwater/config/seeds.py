@@ -198,7 +198,7 @@ class CustomerSyncSettings(Section, frozen=True, kw_only=True):
     older_keys: Annotated[
         Secret | None,
         about(
-            "Keys before it, commas between: they still open what they sealed, until `keys rotate` is through.",
+            "Keys before it, commas between: they open what they sealed until `keys rotate` is through.",
             pattern="[0-9A-Fa-f]{64}( *, *[0-9A-Fa-f]{64})*",
             form="keys of 64 hex digits with commas between",
         ),
