@@ -33,7 +33,7 @@ def _judge(one: Attached, row: Row) -> tuple[str, str]:
         return "missing_table", "there is no such table"
     if row["subject"] is None or not row["versioned"]:
         return "not_attached", "its rows carry no versions"
-    lacking = _TRIGGERS - set(row["triggers"])
+    lacking = (_TRIGGERS | {"inserted"} if one.recurring else _TRIGGERS) - set(row["triggers"])
     if lacking:
         return "differs", f"triggers are missing or off: {', '.join(sorted(lacking))}"
     watched = None if row["columns"] is None else set(row["columns"])

@@ -132,3 +132,52 @@ async def test_deletes_and_upserts_of_one_key_by_many_never_fail_and_end_in_orde
     living = await shop.source.fetchval("SELECT headwater_version FROM goods WHERE good_id = $1", good.key)
     assert living is None or living > await good.tombstone()
     await asyncio.gather(*(session.close() for session in opened))
+
+
+MANY = 200_000
+
+
+async def fill(session: Session, shop: Shop, count: int) -> None:
+    await session.execute(
+        "INSERT INTO goods (good_id, tenant_id, name) "
+        "SELECT gen_random_uuid(), $1, 'many' FROM generate_series(1, $2)",
+        *(shop.tenant, count),
+        timeout=120,
+    )
+
+
+async def test_who_inserts_many_is_told_to_try_again_when_a_key_was_deleted_in_that_moment(
+    shop: Shop, sessions: tuple[Session, Session, Session]
+) -> None:
+    deleter, writer, _ = sessions
+    good = Good(shop)
+    await good.put(deleter, "first")
+    writing = writer.transaction()
+    await writing.start()
+    await fill(writer, shop, 100)
+    async with deleter.transaction():
+        await deleter.execute("SELECT FROM goods WHERE good_id = $1 FOR UPDATE", good.key)
+        putting = asyncio.create_task(good.put(writer, "second"))
+        await good.waiting(writer)
+        await deleter.execute(DELETE, good.key)
+    with pytest.raises(asyncpg.SerializationError, match=good.key):
+        await putting
+    await writing.rollback()
+
+    async with writer.transaction():
+        await fill(writer, shop, 100)
+        assert await good.put(writer, "third") > await good.tombstone()
+        await writer.execute(DELETE, good.key)
+        assert await good.put(writer, "fourth") > await good.tombstone()
+
+
+async def test_one_statement_inserts_very_many_rows_with_few_locks(shop: Shop) -> None:
+    held = "SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory'"
+    async with shop.source.connection() as connection, connection.transaction():
+        await fill(connection, shop, MANY)
+        locks = await connection.fetchval(held)
+        most = await connection.fetchval("SELECT current_setting('max_locks_per_transaction')::int")
+
+    assert 0 < locks < most
+    versions = "SELECT count(DISTINCT headwater_version) FROM goods WHERE tenant_id = $1"
+    assert await shop.source.fetchval(versions, shop.tenant) == MANY
