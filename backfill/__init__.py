@@ -3,6 +3,7 @@
 from backfill import assignments, credits, organizations, roles, users  # noqa: A004
 from backfill.endpoints import application as http
 from backfill.story import Story
+from backfill.user_sync.checks import checks
 from headwater.cli.lazy import Entry
 
 backfills = (
@@ -20,4 +21,4 @@ commands = {
 }
 """What the command line gets from this project, by its whole path."""
 
-__all__ = ["Story", "backfills", "commands", "http"]
+__all__ = ["Story", "backfills", "checks", "commands", "http"]

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
+from backfill.accounts import accounts
 from headwater import failpoints
 from headwater.cli.invocation import Invocation
 from headwater.cli.project import Project, find
@@ -64,7 +65,7 @@ def settings_of(settings: Settings) -> Settings:
 
 def project_of(project: Project) -> Project:
     """The project as this system sees it."""
-    return msgspec.structs.replace(project, enablement=EVERYBODY, attached=(attached,))
+    return msgspec.structs.replace(project, enablement=EVERYBODY, attached=(attached,), backfills=(accounts,))
 
 
 @contextlib.asynccontextmanager

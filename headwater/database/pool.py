@@ -115,6 +115,11 @@ class Database:
         except _NO_CONNECTION as error:
             raise DatabaseUnavailable(f"no connection to Postgres ({error})") from error
 
+    @property
+    def usage(self) -> float:
+        """Share of the connections it may have that are in somebody's hands now."""
+        return (self._pool.get_size() - self._pool.get_idle_size()) / self._pool.get_max_size()
+
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """A connection from the pool. Raises DatabaseUnavailable when none comes free in time."""

@@ -60,7 +60,7 @@ async def databases(servers: RunningServers) -> AsyncIterator[dict[str, str]]:
 
 def places(file: str) -> tuple[str, ...]:
     """Databases on one of which a file has to be accepted."""
-    if file.startswith("producers/accounts/"):
+    if file.startswith(("producers/accounts/", "backfill/sql/accounts")):
         return ("accounts",)
     if file.startswith("consumers/"):
         return (Path(file).parts[1],)

@@ -1,3 +1,3 @@
--- Every user there is has been said once.
+-- Every user there is, is to be said once: a job for it was queued.
 -- -> nothing
 UPDATE user_sync.sweep SET bulk_at = clock_timestamp()
