@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, generate_latest
 
-from backfill.user_sync.standing import Standing, as_seed, error_rate, health
+import headwater
+from backfill.user_sync.figures import OWN, SEED, Figures
+from backfill.user_sync.standing import ERRORS, MEMORY, POOL, Standing, as_seed, error_rate, health
+from backfill.user_sync.turns import WARN_AT
 from headwater.config import Settings, load
 from headwater.config.seeds import UserSyncSettings
 from headwater.errors import SettingsError
@@ -194,3 +201,36 @@ def test_our_own_variables_are_stronger(tmp_path: Any) -> None:
 def test_a_host_without_a_database_is_refused() -> None:
     with pytest.raises(SettingsError, match="SOURCE_DB_HOST"):
         UserSyncSettings(source_host="db")
+
+
+RULES = yaml.safe_load((Path(headwater.__file__).parents[1] / "deploy/prometheus/user-sync.yml").read_text())
+
+
+def test_the_alert_rules_ask_for_metrics_that_there_are_at_the_thresholds_of_health() -> None:
+    rules = [rule for group in RULES["groups"] for rule in group["rules"]]
+    asked = [re.findall(r"(\w*sync_\w+) ?([<>=]*) ?([\d.]*)", rule["expr"]) for rule in rules]
+    limits = {name: float(limit) for some in asked for name, _, limit in some if limit}
+
+    assert {name for some in asked for name, *_ in some} <= {*SEED, *OWN}
+    assert limits["headwater_user_sync_interval_ratio"] == WARN_AT
+    assert limits["headwater_user_sync_error_ratio"] == ERRORS
+    assert limits["headwater_user_sync_pool_ratio"] == POOL
+    assert limits["headwater_user_sync_memory_mib"] == MEMORY
+    assert limits["sync_consecutive_failures"] == FAILURES
+    assert all({"summary", "action"} == rule["annotations"].keys() for rule in rules)
+
+
+def test_every_figure_is_shown_and_what_is_unknown_is_no_zero() -> None:
+    registry = CollectorRegistry()
+    Figures(registry).show(Standing(synced=7, listening=True, last_seconds=30.0))
+
+    shown = dict(
+        line.split(" ")
+        for line in generate_latest(registry).decode().splitlines()
+        if not line.startswith("#")
+    )
+
+    assert shown.keys() == {*SEED, *OWN}
+    assert (shown["sync_total_synced"], shown["sync_realtime_active"]) == ("7.0", "1.0")
+    assert shown["headwater_user_sync_interval_ratio"] == "0.5"
+    assert shown["headwater_user_sync_memory_mib"] == "NaN"
