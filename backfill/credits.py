@@ -7,15 +7,11 @@ from headwater.database import load
 from headwater.event import Event
 from headwater.replay import Backfill
 from producers import rows
-from schemas.credits import CREDITS, CreditAllocated
+from schemas.credits import CREDITS
 
 
 def _say(row: Mapping[str, Any]) -> Event:
     return rows.credit(row, reason="historical_sync")
-
-
-def _gone(key: str) -> Event:
-    return CreditAllocated(allocation_id=key, is_active=False)
 
 
 def _detail(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -28,7 +24,7 @@ credits = Backfill(  # noqa: A001 (the subject's own name)
     order=("allocation_id",),
     key_column="allocation_id",
     say=_say,
-    gone=_gone,
+    gone=rows.credit_gone,
     option="syncCredits",
     detail=_detail,
 )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from headwater.broker import Broker
     from headwater.database import Database, Tx
-    from headwater.database.attach import Attached
+    from headwater.database.attach import Attached, Moves
     from headwater.delivery import Consumer, Context, Done, Limits, Pace, Worker, wait_applied
     from headwater.errors import (
         BrokerRefused,
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "headwater.broker": ("Broker",),
     "headwater.database": ("Database", "Tx"),
-    "headwater.database.attach": ("Attached",),
+    "headwater.database.attach": ("Attached", "Moves"),
     "headwater.delivery": ("Consumer", "Context", "Done", "Limits", "Pace", "Worker", "wait_applied"),
     "headwater.errors": (
         *("BrokerRefused", "BrokerUnavailable", "DatabaseUnavailable", "DeclarationError", "EventError"),
@@ -103,6 +103,7 @@ __all__ = [
     "Limits",
     "Metrics",
     "Mirrored",
+    "Moves",
     "NotApplied",
     "Outgoing",
     "Pace",

@@ -8,8 +8,9 @@ async with database.transaction() as tx:
 from __future__ import annotations
 
 from headwater.database import load
-from headwater.database.attach import Attached
+from headwater.database.attach import Attached, Moves
 from headwater.publish import Producer
+from producers import rows
 from producers.assignments import Assignments
 from producers.credits import Credits
 from producers.organizations import Organizations
@@ -88,6 +89,7 @@ attached = (
             ),
             *("credit_type", "allocation_type", "allocation_purpose", "is_active", "expires_at"),
         ),
+        moves=Moves("target_application", rows.credit_gone),
     ),
     Attached(
         "credit_configurations",

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-import msgspec
-
 from headwater.database import Tx
-from headwater.publish import Receipt, Said
+from headwater.publish import Receipt
 from producers import rows
 from producers.rows import Row
 from producers.voice import Voice
@@ -26,14 +24,9 @@ class Credits(Voice):
         """
         return await self._state(tx, rows.credit(row, amount=amount, reason=reason), row)
 
-    async def moved(self, tx: Tx, row: Row, previous_app: str) -> list[Receipt]:
-        """An allocation has another target: the application before loses it, the new one gets its state."""
-        event = rows.credit(row, reason="moved")
-        left = msgspec.structs.replace(event, target_application=previous_app, is_active=False)
-        tenant, version = str(row["tenant_id"]), row["headwater_version"]
-        # Both carry one version, so the application makes them different facts.
-        said = Said(left, tenant, version, operation_id=f"{version}:{previous_app}")
-        return await self._producer.publish_many(tx, [said, Said(event, tenant, version)])
+    async def moved(self, tx: Tx, row: Row) -> Receipt:
+        """An allocation has another target now. That the one before loses it, the database says itself."""
+        return await self._state(tx, rows.credit(row, reason="moved"), row)
 
     async def deleted(self, tx: Tx, row: Row) -> Receipt:
         """An allocation's row was deleted."""

@@ -66,6 +66,11 @@ def credit(row: Row, *, amount: Decimal | None = None, reason: str | None = None
     )
 
 
+def credit_gone(key: str) -> CreditAllocated:
+    """An allocation that is none any more, or none of this application."""
+    return CreditAllocated(allocation_id=key, is_active=False)
+
+
 def credit_config(row: Row, change_type: str = "updated") -> CreditConfigUpdated:
     """The state of a row of `credit_configurations`."""
     return CreditConfigUpdated(

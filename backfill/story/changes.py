@@ -213,7 +213,7 @@ class Changes:
         """Credits go to another application."""
         found = await self._some(tx, "allocation", tenant)
         row = await self._do(tx, "move_allocation", found["allocation_id"])
-        await self._say.credits.moved(tx, row, row["previous_application"])
+        await self._say.credits.moved(tx, row)
 
     async def retire_allocation(self, tx: Tx, tenant: UUID) -> None:
         """An allocation ends."""

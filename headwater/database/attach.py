@@ -8,7 +8,7 @@ holds: a batch waits for nobody, so it can be part of no deadlock.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import asyncpg
@@ -18,9 +18,27 @@ from headwater import clock
 from headwater.database.pool import Connection, connect
 from headwater.database.queries import load
 from headwater.errors import HeadwaterError
+from headwater.event import Event
+from headwater.event.spelling import dump
 
 BATCH = 5000
 """Rows stamped in one transaction."""
+KEY = "{key}"
+"""Stands for a row's key in what the database says by itself."""
+
+
+class Moves(NamedTuple):
+    """Which application a row belongs to, where that is a column of its own.
+
+    When the column changes, the database itself says, in the same transaction, that the key is gone for the
+    application before: whoever changed it, and whatever a producer says of the row. A producer has only to
+    say the row as it is now.
+    """
+
+    column: str
+    """It holds the application's name, and is among the watched ones."""
+    gone: Callable[[str], Event]
+    """The event that says a key is gone."""
 
 
 class Attached(NamedTuple):
@@ -40,6 +58,7 @@ class Attached(NamedTuple):
     that inserts many takes few of these locks; it is ended with a serialization failure, and can be run
     again, when one of its keys was deleted in the moment it came.
     """
+    moves: Moves | None = None
 
 
 class Patience(msgspec.Struct, frozen=True):
@@ -105,10 +124,19 @@ async def _alter(connection: Connection, one: Attached, deadline: _Deadline, rea
                 await connection.execute(f"SET LOCAL lock_timeout = {int(deadline.patience.lock * 1000)}")
                 head = (one.table, one.subject, one.tenant_column, one.key_column)
                 await connection.execute(load(__file__, "attach_table"), *head, watched, one.recurring, realm)
+                about = (one.table, one.tenant_column, one.key_column, *_said(one.moves), realm)
+                await connection.execute(load(__file__, "attach_moves"), *about)
         except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
             await deadline.pause()
         else:
             return
+
+
+def _said(moves: Moves | None) -> tuple[str | int | None, ...]:
+    if moves is None:
+        return (None,) * 5
+    event = moves.gone(KEY)
+    return moves.column, event.type, event.schema_version, dump(event).decode(), event.op
 
 
 async def _stamp(connection: Connection, table: str, batch: int, deadline: _Deadline) -> int:

@@ -261,7 +261,7 @@ async def test_an_allocation_that_moves_is_retired_at_one_application_and_stated
             "UPDATE credit_allocations SET target_application = 'hr' WHERE allocation_id = $1",
             made["allocation_id"],
         )
-        await producers.credits.moved(tx, row, "crm")
+        await producers.credits.moved(tx, row)
 
     left, joined = await said(house)
     assert [(left.target, left.op), (joined.target, joined.op)] == [("crm", "d"), ("hr", "u")]
