@@ -17,7 +17,7 @@ from aiohttp import web
 from backfill.reports import dry_report, finished_report, job_report, standing_report, status_report
 from backfill.service import HistoricalSync, NotEnabled, Options, Toggle, Unknown
 from backfill.telling import tell
-from headwater.admin import Problem, policy, principal, read_json, reply
+from headwater.admin import EVERY, Problem, policy, principal, read_json, reply
 from headwater.database import Row, load
 from headwater.errors import DeclarationError, JobRefused
 from headwater.publish import Producer
@@ -108,7 +108,7 @@ class Endpoints:
     async def sync_status(self, request: web.Request) -> web.Response:
         """Whether a sync is needed, by comparing both databases now."""
         status = await _known(self._service.sync_status(_tenant(request), _app(request)))
-        return reply(status_report(status))
+        return reply(status_report(status, totals=principal(request).sees(EVERY)))
 
     @policy("read", tenant="orgId")
     async def jobs(self, request: web.Request) -> web.Response:

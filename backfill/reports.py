@@ -118,8 +118,11 @@ def _total(counts: Mapping[str, int], subjects: Iterable[str]) -> int:
     return sum(counts.get(name, 0) for name in subjects)
 
 
-def status_report(status: SyncStatus) -> dict[str, Any]:
-    """The existing service's counts and `needsSync`, and what they rest on."""
+def status_report(status: SyncStatus, *, totals: bool = True) -> dict[str, Any]:
+    """The existing service's counts and `needsSync`, and what they rest on.
+
+    `totals`: whether to tell counts over all tenants; null where not.
+    """
     group = status.group
     return {
         "tenantId": status.tenant,
@@ -137,9 +140,9 @@ def status_report(status: SyncStatus) -> dict[str, Any]:
         "group": group
         and {
             "livingConsumers": group.living,
-            "lag": group.lag,
+            "lag": group.lag if totals else None,
             "lagSeconds": round(group.lag_seconds, 3),
-            "pending": group.pending,
+            "pending": group.pending if totals else None,
             "lastApply": group.applied_at,
             "deadLetters": group.parked,
         },

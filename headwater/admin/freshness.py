@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
-from headwater.admin.auth import policy, require
+from headwater.admin.auth import EVERY, policy, principal, require
 from headwater.admin.body import reply
 from headwater.admin.problem import Problem
 from headwater.broker import Broker
@@ -40,9 +40,13 @@ class Freshness:
 
     @policy("read")
     async def lag(self, request: web.Request) -> web.Response:
-        """How far behind: a number always, 503 when Redis is away."""
+        """How far behind: a number always, 503 when Redis is away.
+
+        A key for some tenants learns no counts: they are of all tenants.
+        """
         name = self._name(request)
-        return reply(summary(name, await standings(self._broker, self._catalogue, name)))
+        told = summary(name, await standings(self._broker, self._catalogue, name))
+        return reply(told if principal(request).sees(EVERY) else without_counts(told))
 
     @policy("read")
     async def applied(self, request: web.Request) -> web.Response:
@@ -74,6 +78,11 @@ def _patience(request: web.Request) -> float:
     if not 0 <= seconds <= LONGEST:
         raise Problem(400, f"wait is at least 0 and at most {LONGEST:g} seconds", field="wait")
     return max(seconds, 0.1)  # one question takes a moment, also for who does not want to wait
+
+
+def without_counts(told: Mapping[str, object]) -> dict[str, object]:
+    """What says nothing of how much others do. Pure."""
+    return {name: value for name, value in told.items() if name not in {"unapplied", "exact", "streams"}}
 
 
 def summary(app: str, streams: list[Standing]) -> dict[str, object]:

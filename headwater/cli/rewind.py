@@ -84,7 +84,7 @@ def rewind(
             raise HeadwaterError(f"{stream} is no stream of {app}", hint=f"headwater groups lag {app}")
         found = await rewinding.steps(wiring.broker, keys if stream is None else [stream], group.name, goal)
         if not dry_run:
-            await rewinding.rewind(wiring.broker, group.name, found)
+            found = await rewinding.rewind(wiring.broker, group.name, found)
         return found
 
     found = connected(invocation, work)

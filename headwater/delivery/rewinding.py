@@ -15,6 +15,8 @@ from headwater.delivery.losses import before, whole
 from headwater.errors import GroupMissing, HeadwaterError
 
 _PAGE = 1_000
+TRIES = 5
+"""Times that a group is put back again when the stream was trimmed in that moment."""
 
 Goal = EntryId | datetime | float
 """The last entry not to be read again; a time from which on it is; or so many seconds ago."""
@@ -70,12 +72,35 @@ async def steps(broker: Broker, streams: list[str], group: str, goal: Goal) -> l
     return [await _step(broker, stream, seen[stream], to) for stream in streams]
 
 
-async def rewind(broker: Broker, group: str, steps: list[Step]) -> None:
-    """Do it. Raises BrokerUnavailable, BrokerRefused."""
-    for step in steps:
-        if step.to != step.since:
-            words = () if step.read is None else ("ENTRIESREAD", step.read)
-            await broker.execute("XGROUP", "SETID", step.stream, group, step.to, *words)
+async def rewind(broker: Broker, group: str, steps: list[Step]) -> list[Step]:
+    """Do it; the steps as they were done: what was trimmed since they were planned is not in them.
+
+    Raises GroupMissing, BrokerUnavailable, BrokerRefused.
+    """
+    return [await _rewound(broker, group, step) if step.to != step.since else step for step in steps]
+
+
+async def _rewound(broker: Broker, group: str, planned: Step) -> Step:
+    stream, step = planned.stream, planned
+    seen = await _seen(broker, stream, group)  # at the last moment: who asks people first planned long ago
+    since = seen.delivered
+    for _ in range(TRIES):
+        step = await _step(broker, stream, seen._replace(delivered=since), EntryId.parse(planned.to))
+        if step.to == step.since:
+            return step
+        words = () if step.read is None else ("ENTRIESREAD", step.read)
+        await broker.execute("XGROUP", "SETID", stream, group, step.to, *words)
+        counted, seen = seen, await _seen(broker, stream, group)
+        if (seen.first, seen.deleted) == (counted.first, counted.deleted):
+            return step
+    return step  # something trims all the time: what is told is from a moment ago
+
+
+async def _seen(broker: Broker, stream: str, group: str) -> Seen:
+    seen = await look(broker, [stream], group)
+    if stream not in seen:
+        raise GroupMissing(f"{group} does not exist on {stream}", hint="headwater streams apply")
+    return seen[stream]
 
 
 async def _step(broker: Broker, stream: str, seen: Seen, to: EntryId) -> Step:

@@ -33,7 +33,7 @@ PATIENCE = 1.0
 
 
 class GroupReport(msgspec.Struct, frozen=True, kw_only=True):
-    """How an application's group is doing, over all its streams."""
+    """How an application's group is doing, over all its streams and tenants."""
 
     lag: int
     lag_seconds: float
@@ -41,6 +41,7 @@ class GroupReport(msgspec.Struct, frozen=True, kw_only=True):
     living: int
     applied_at: datetime | None
     parked: int
+    """Dead letters of the one tenant that are not settled."""
 
 
 class SyncStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,7 +137,7 @@ class History:
         counts = await self.dry_run_all(tenant, app)
         compared: list[Finding] = []
         reason = await self._compare(tenant, app, compared)
-        group = await self._group(app)
+        group = await self._group(tenant, app)
         if not reason and group is None:
             reason = "Redis does not answer"
         rows = await self.ways.source.fetch(load(__file__, "passes"), tenant, app)
@@ -201,14 +202,16 @@ class History:
             await agreeing.agreed(self.ways.source, tenant, mirrored, before)
         return compared
 
-    async def _group(self, app: str) -> GroupReport | None:
+    async def _group(self, tenant: str, app: str) -> GroupReport | None:
         group = self.ways.outgoing.catalogue.group(app).name
         try:
             keys = self.ways.outgoing.catalogue.keys_of(app)
             behind = await lag.lags(self.ways.broker, [(key, group) for key in keys])
             found = [one for one in behind if one is not None]
             sink = self.ways.sinks.get(app)
-            signals = None if sink is None else await sink.fetchrow(load(__file__, "loss_signals"), app)
+            signals = (
+                None if sink is None else await sink.fetchrow(load(__file__, "loss_signals"), app, tenant)
+            )
         except ServerUnavailable:
             return None
         return GroupReport(

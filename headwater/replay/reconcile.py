@@ -170,16 +170,18 @@ class Reconciler:
 
     async def _keep(self, tenant: str, outcome: Outcome, wish: Wish, about: tuple[str, Signals]) -> None:
         last, (app, signals) = outcome.left or outcome.found, about
-        whole = wish.level > 1 and wish.sample is None
+        all_content, kinds = whole(wish, outcome.found), dict(last.kinds)
+        if not all_content and "corrupt" in outcome.found.kinds:  # what was not looked at may be as they were
+            kinds["corrupt"] = outcome.found.kinds["corrupt"]
         await self.ways.source.execute(
             load(__file__, "agreement_keep"),
             *(tenant, app, outcome.subject, outcome.state, outcome.reason, last.level, last.seconds),
             *(
                 last.source_count,
                 last.applied_count,
-                msgspec.json.encode(last.kinds).decode(),
+                msgspec.json.encode(kinds).decode(),
                 *signals,
-                whole,
+                all_content,
             ),
         )
         if outcome.state != "agreed":
@@ -214,6 +216,11 @@ class Reconciliation:
         )
         left = await self._after(found) if self._mended else None
         state, reason = judge(left or found)
+        if state == "agreed" and not whole(wish, found) and "corrupt" in found.kinds:
+            state, reason = (
+                "unknown",
+                f"{found.kinds['corrupt']} corrupt of a sample were mended; compare all",
+            )
         done = self._done
         return Outcome(
             subject=subject,
@@ -257,6 +264,11 @@ def first(kinds: Mapping[Kind, Sequence[str]], room: int) -> dict[Kind, Sequence
         if some:
             found[how] = some
     return found
+
+
+def whole(wish: Wish, found: Finding) -> bool:
+    """Whether the content of every row was compared. Pure."""
+    return wish.level > 1 and (wish.sample is None or wish.sample >= found.source_count)
 
 
 def judge(found: Finding) -> tuple[State, str]:

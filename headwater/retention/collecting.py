@@ -40,8 +40,8 @@ class Collector:
         """
         if self._horizons is None:
             ground = self._ground
-            if not self._dry:
-                await evidence.remember(ground.source, await evidence.look(ground.source))
+            if not self._dry and (age := await evidence.look(ground.source)) is not None:
+                await evidence.remember(ground.source, age)
             about = (ground.broker, ground.catalogue, ground.source, ground.sinks)
             self._horizons = await evidence.horizons(*about)
         return self._horizons

@@ -17,12 +17,12 @@ from headwater.retention.horizon import Age, Carriers, Horizon, horizon
 from headwater.topology import Catalogue
 
 
-async def look(source: Database) -> Age:
-    """How old the oldest thing in the outbox is now."""
+async def look(source: Database) -> Age | None:
+    """How old the oldest thing in the outbox is now; None: somebody says one whose age can not be seen."""
     row = await source.fetchrow(load(__file__, "outbox_age"))
     if row is None:
         raise HeadwaterError("the source did not tell its time")
-    return Age(row["at"], row["said"])
+    return None if row["said"] is None else Age(row["at"], row["said"])
 
 
 async def remember(source: Database, age: Age) -> None:
@@ -43,7 +43,7 @@ async def horizons(
         now = await look(source)
         rows = [] if entry is None else await source.fetch(load(__file__, "age_before"), entry)
         ages = [Age(row["at"], row["said"]) for row in rows]
-        found[app] = horizon(Carriers(now.said, entry, job), ages)
+        found[app] = horizon(Carriers(now and now.said, entry, job), ages)
     return found
 
 

@@ -14,6 +14,10 @@ from typing import NamedTuple
 
 MARGIN = timedelta(days=1)
 """For clocks that differ, for what is in hand at the moment, for a producer that says something again."""
+HIDDEN = (
+    "a transaction that says something now is prepared, or another role's, whose age this one may not see: "
+    "GRANT pg_read_all_stats to it"
+)
 
 
 class Age(NamedTuple):
@@ -27,8 +31,8 @@ class Age(NamedTuple):
 class Carriers(NamedTuple):
     """What can still bring an older copy."""
 
-    outbox: datetime
-    """When the oldest thing in the outbox was said."""
+    outbox: datetime | None
+    """When the oldest thing in the outbox was said; None: that can not be seen."""
     entry: datetime | None
     """When the oldest entry of its streams, or of a dead letter that is not settled, was appended."""
     job: datetime | None
@@ -50,6 +54,8 @@ def said_since(entry: datetime, ages: Iterable[Age]) -> datetime | None:
 
 def horizon(carriers: Carriers, ages: Iterable[Age], *, margin: timedelta = MARGIN) -> Horizon:
     """How far back copies reach, less a margin."""
+    if carriers.outbox is None:
+        return Horizon(None, HIDDEN)
     bounds = [(carriers.outbox, "the oldest row of the outbox")]
     if carriers.job is not None:
         bounds.append((carriers.job, "a backfill that runs, or whose entries still stand"))

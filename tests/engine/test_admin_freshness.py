@@ -32,8 +32,8 @@ class Client:
             return answer.status, await answer.json()
 
 
-async def serve(shop: Shop, broker: Broker) -> AsyncIterator[Client]:
-    key, line = issue("support", ("read",), (shop.tenant,))
+async def serve(shop: Shop, broker: Broker, tenants: tuple[str, ...] = ("*",)) -> AsyncIterator[Client]:
+    key, line = issue("support", ("read",), tenants)
     fresh = Freshness(broker, shop.catalogue, {"shelf": shop.sink})
     app = admin_application(KeyRing([AdminKey.parse(line)]), mounts={PREFIX: fresh.application()})
     async with run_admin(app, "127.0.0.1", 0) as (host, port), aiohttp.ClientSession() as session:
@@ -42,6 +42,13 @@ async def serve(shop: Shop, broker: Broker) -> AsyncIterator[Client]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def call(shop: Shop) -> AsyncIterator[Client]:
+    async for client in serve(shop, shop.broker, (shop.tenant,)):
+        yield client
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def everybody(shop: Shop) -> AsyncIterator[Client]:
+    """Asks with a key for all tenants."""
     async for client in serve(shop, shop.broker):
         yield client
 
@@ -58,8 +65,9 @@ def receipt(shop: Shop, **changes: Any) -> Receipt:
 
 
 async def test_lag_is_told_as_the_worst_of_the_streams_and_a_missing_group_as_such(
-    shop: Shop, call: Client
+    shop: Shop, everybody: Client
 ) -> None:
+    call = everybody
     assert (await call("/shelf/freshness"))[1]["missing"] == 2
     await put(shop, sale(shop, "s1"), sale(shop, "s2"))
     await take(shop, "w")
@@ -70,6 +78,20 @@ async def test_lag_is_told_as_the_worst_of_the_streams_and_a_missing_group_as_su
     assert (told["unapplied"], told["missing"], told["living"], told["exact"]) == (2, 0, 1, True)
     assert told["oldest"] == max(one["oldest"] for one in told["streams"]) >= 0
     assert [one["pending"] for one in told["streams"]] == [2, 0]
+
+
+async def test_a_key_for_some_tenants_learns_how_fresh_an_application_is_and_not_how_much_others_do(
+    shop: Shop, call: Client, everybody: Client
+) -> None:
+    await put(shop, sale(shop, "s1"), sale(shop, "s2"))
+    await take(shop, "w")
+
+    _, told = await call("/shelf/freshness")
+    _, all_of_it = await everybody("/shelf/freshness")
+
+    assert told.keys() == {"application", "group", "oldest", "living", "missing"}
+    assert told["oldest"] > 0
+    assert all_of_it["unapplied"] == 2
 
 
 async def test_lag_is_no_zero_while_redis_is_away(shop: Shop) -> None:

@@ -272,6 +272,33 @@ async def test_where_an_application_is_not_known_the_source_keeps_everything(sho
     assert {one.before for one in found} == {None}
 
 
+async def test_while_somebody_says_something_whose_age_can_not_be_seen_every_tombstone_stays(
+    shop: Shop,
+) -> None:
+    await deleted(shop)
+    await age(shop, 40)
+    clerk = f"clerk_{uuid.uuid4().hex[:8]}"
+    await shop.source.execute(
+        f"CREATE ROLE {clerk}; GRANT USAGE ON SCHEMA public, headwater TO {clerk}; "
+        f"GRANT ALL ON ALL TABLES IN SCHEMA public, headwater TO {clerk}"
+    )
+    own = await Database.open(f"{shop.source.url}?role={clerk}")
+    collector = Collector(msgspec.structs.replace(ground(shop), source=own), SHORT)
+    try:
+        async with shop.source.transaction() as tx:
+            event = GoodSold(sale_id="s", good_id="g", amount=1)
+            await shop.producer.publish(tx, event, tenant=shop.tenant, operation_id="s")
+            found = {one.table: one for one in await collector.source()}
+        gone = {one.table: one for one in await Collector(collector._ground, SHORT, dry=True).source()}
+    finally:
+        await own.close()
+        await shop.source.execute(f"DROP OWNED BY {clerk}; DROP ROLE {clerk}")
+
+    assert (found["tombstone"].removed, found["tombstone"].before) == (0, None)
+    assert "pg_read_all_stats" in found["tombstone"].held_by
+    assert "pg_read_all_stats" not in gone["tombstone"].held_by
+
+
 async def test_settled_letters_closed_gaps_and_ended_jobs_go_and_the_last_of_each_stays(shop: Shop) -> None:
     letters = "INSERT INTO headwater.dead_letter (app, stream, entry, state, reason, error, size, settled_at)"
     for n, state in enumerate(("replayed", "discarded", "parked")):

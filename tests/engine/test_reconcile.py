@@ -185,6 +185,27 @@ async def test_a_hand_edited_value_is_found_by_content_only(shop: Shop) -> None:
     assert (full.found.content_compared, full.found.keys) == (40, {"corrupt": [keys[3]]})
 
 
+async def test_a_repair_of_a_sample_mends_what_it_saw_and_does_not_call_the_rest_agreed(shop: Shop) -> None:
+    keys = await stocked(shop, 40)
+    await shop.sink.execute("UPDATE goods SET name = 'by hand'")
+
+    sampled = await reconciled(shop, msgspec.structs.replace(FIX, sample=10))
+
+    seen = sampled.found.content_compared
+    assert 0 < seen <= 10
+    assert (sampled.state, sampled.said) == ("unknown", seen)
+    assert "of a sample" in sampled.reason
+    assert list((await shop.goods()).values()).count("by hand") == 40 - seen
+    assert (await reconciled(shop)).state == "agreed", "of keys and versions"
+    assert (await agreement(shop))["state"] == "differing", "but contents are known to have differed"
+
+    enough = await reconciled(shop, msgspec.structs.replace(FIX, sample=100))
+    assert (enough.state, enough.said, enough.found.content_compared) == ("agreed", 40 - seen, 40)
+    assert (await agreement(shop))["state"] == "agreed"
+    assert await shop.goods() == await names_in_source(shop)
+    assert len(keys) == 40
+
+
 async def test_a_row_that_can_not_be_said_is_named_and_stops_no_other(shop: Shop) -> None:
     bad, *_ = await stocked(shop, 3)
     await shop.sink.execute("TRUNCATE goods")

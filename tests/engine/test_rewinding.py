@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 
 import pytest
@@ -106,6 +107,45 @@ async def test_a_rewind_over_what_was_trimmed_says_so_and_looks_like_no_loss(sho
     found = await lag.lag(shop.broker, shop.key(SALES), GROUP)
     assert found is not None
     assert (found.entries, found.exact) == (2, True)
+
+
+async def test_what_is_trimmed_between_the_plan_and_the_rewind_is_not_counted_as_coming_back(
+    shop: Shop,
+) -> None:
+    await put(shop, *(sale(shop, f"s{n}") for n in range(6)))
+    await take(shop, "other")
+    planned = await rewinding.steps(shop.broker, [shop.key(SALES)], GROUP, EntryId(0, 0))
+    await shop.broker.execute("XTRIM", shop.key(SALES), "MAXLEN", "=", 2)
+
+    (done,) = await rewinding.rewind(shop.broker, GROUP, planned)
+
+    assert (planned[0].entries, planned[0].whole) == (6, True)
+    assert (done.entries, done.whole, done.read) == (2, False, 4)
+    found = await lag.lag(shop.broker, shop.key(SALES), GROUP)
+    assert found is not None
+    assert (found.entries, found.exact) == (2, True)
+
+
+async def test_rewinds_and_trims_at_once_leave_a_true_count(shop: Shop) -> None:
+    for turn in range(10):
+        await put(shop, *(sale(shop, f"s{turn}-{n}") for n in range(20)))
+        await take(shop, "other")
+        trims = [shop.broker.execute("XTRIM", shop.key(SALES), "MAXLEN", "=", left) for left in (15, 9, 4)]
+        (done, *_), *_ = await asyncio.gather(rewound_all(shop), *trims)
+
+        left = await shop.broker.execute("XLEN", shop.key(SALES))
+        found = await lag.lag(shop.broker, shop.key(SALES), GROUP)
+        assert found is not None
+        assert (found.entries, done.entries) == (left, left)
+        await take(shop, "other")
+        found = await lag.lag(shop.broker, shop.key(SALES), GROUP)
+        assert found is not None
+        assert found.entries == 0
+
+
+async def rewound_all(shop: Shop) -> list[rewinding.Step]:
+    steps = await rewinding.steps(shop.broker, [shop.key(SALES)], GROUP, EntryId(0, 0))
+    return await rewinding.rewind(shop.broker, GROUP, steps)
 
 
 async def test_a_group_that_is_missing_is_told(shop: Shop) -> None:

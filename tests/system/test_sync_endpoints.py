@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from headwater.testing import RunningServers
-from tests.system.running import Running, running
+from tests.system.running import ELSEWHERE, KEYS, Running, running
 
 SECTIONS = {"credits": 1, "organizations": 5, "assignments": 10, "users": 10, "roles": 13}
 """What a first day brings the CRM, by section of a report."""
@@ -365,6 +365,24 @@ async def test_the_status_has_the_counts_of_the_seed_and_is_needed_until_a_clean
     assert after["job"]["state"] == "verified"
     assert after["group"]["livingConsumers"] == 1
     assert after["group"]["lastApply"]
+    assert (after["group"]["lag"], after["group"]["deadLetters"]) == (0, 0)
+
+
+async def test_a_key_for_some_tenants_learns_how_old_the_lag_is_and_not_how_much_others_do(
+    system: Running,
+) -> None:
+    path = f"/admin/organizations/{ELSEWHERE}/applications/crm/sync-status"
+    await system.source.execute(
+        "INSERT INTO tenants (tenant_id, company_name, subdomain, admin_email) VALUES ($1, 'E', 'e', 'e@e')",
+        ELSEWHERE,
+    )
+
+    answer = await system.call("GET", path, key=KEYS["foreign"])
+
+    group = answer.body["group"]
+    assert (group["lag"], group["pending"], group["deadLetters"]) == (None, None, 0)
+    assert group["lagSeconds"] >= 0
+    assert group["livingConsumers"] == 1
 
 
 async def test_an_application_that_is_not_enabled_is_unknown_even_where_both_sides_agree(
