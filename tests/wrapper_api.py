@@ -74,8 +74,10 @@ class WrapperApi:
             if re.fullmatch(fault[0], asked):
                 self.faults.remove(fault)
                 self.bitten.append(asked)
-                answer: web.StreamResponse = await fault[1](request)
-                return answer
+                answer: web.StreamResponse | None = await fault[1](request)
+                if answer is not None:
+                    return answer
+                break
         if request.headers.get("Authorization", "").removeprefix("Bearer ") not in self.tokens:
             return said(401, success=False, error="Unauthorized", message="Invalid token")
         if path == "credit-configs":
@@ -273,10 +275,20 @@ async def cut(request: web.Request) -> web.StreamResponse:
     return answer
 
 
-async def silence(_: web.Request) -> web.Response:
-    """Give no answer for longer than anybody waits."""
-    await asyncio.Event().wait()
-    return said(200)
+def once(event: asyncio.Event) -> Fault:
+    """Answer as if nothing were wrong, but not before something has happened."""
+
+    async def fault(_: web.Request) -> None:
+        await event.wait()
+
+    return fault
+
+
+async def silence(request: web.Request) -> web.Response:
+    """Give no answer for as long as anybody waits."""
+    while request.transport is not None and not request.transport.is_closing():
+        await asyncio.sleep(0.05)
+    return said(503)
 
 
 @contextlib.asynccontextmanager

@@ -77,6 +77,8 @@ class ApiSource:
 class ApiReading:
     """One run's look at a tenant, with the token it has at the time."""
 
+    steady = False
+
     def __init__(self, session: aiohttp.ClientSession, access: Access, tenant: str, correlation: str) -> None:
         self._session, self._access = session, access
         self._tenant, self._correlation = shapes.identity(tenant), correlation

@@ -85,6 +85,8 @@ class DatabaseSource:
 class Snapshot:
     """One moment of the wrapper's database."""
 
+    steady = True
+
     def __init__(self, connection: Connection, tenant: str, app: str, chunk: int) -> None:
         self._connection = connection
         self._about = (tenant, app, chunk)

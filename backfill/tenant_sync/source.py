@@ -68,6 +68,11 @@ class Page(msgspec.Struct, frozen=True):
 class Reading(Protocol):
     """One look at a tenant."""
 
+    @property
+    def steady(self) -> bool:
+        """Whether all pages are of one moment: then what is not among them is gone."""
+        ...
+
     def pages(self, collection: Collection) -> AsyncGenerator[Page, None]:
         """All of a collection, parents before what points to them. Close it. Raises a SyncError."""
         ...

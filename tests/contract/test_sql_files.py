@@ -32,7 +32,7 @@ ON_APPLICATIONS = (
     "headwater/replay/sql/table_columns.sql",
     "headwater/replay/sql/tenants_held.sql",
 )
-ON_BOTH = ("headwater/cli/", "headwater/replay/", "headwater/retention/")
+ON_BOTH = ("headwater/cli/", "headwater/replay/", "headwater/retention/", "backfill/tenant_sync/")
 SCRIPTS = (
     "producers/sql/wrapper.sql",
     "producers/accounts/sql/table.sql",
