@@ -14,7 +14,7 @@ import asyncpg
 
 from backfill.tenant_sync.source import Fact
 from headwater.database import Database, Tx, is_unfit, load
-from headwater.delivery import Consumer
+from headwater.delivery.consumer import Upsert
 from headwater.delivery.mirror import Mirror, compile_mirror
 from headwater.errors import DeclarationError
 from headwater.event import Envelope
@@ -39,35 +39,37 @@ class Table(NamedTuple):
 class Gate:
     """One application's tables."""
 
-    def __init__(self, database: Database, consumer: Consumer) -> None:
+    def __init__(self, database: Database, app: str, kept: Sequence[Upsert]) -> None:
+        """`kept`: where the application keeps what is synced."""
         self.database = database
-        self._consumer = consumer
+        self._app = app
+        self._kept = kept
         self._tables: dict[str, Table] = {}
         self._generations: dict[str, int] = {}
 
     async def open(self) -> None:
         """Read the types of the tables, and which generation each is in. Raises DeclarationError."""
         async with self.database.connection() as connection:
-            rows = await connection.fetch(load(__file__, "generations"), self._consumer.app)
+            rows = await connection.fetch(load(__file__, "generations"), self._app)
             self._generations = {row["subject"]: row["generation"] for row in rows}
             if self._tables:
                 return
-            for subject, one in self._consumer.mirrors.items():
+            for one in self._kept:
                 rows = await connection.fetch(load(__file__, "columns"), one.table)
-                mirrored = Mirrored(self._consumer.app, subject, one.table, one.key, one.live, one.retire)
+                mirrored = Mirrored(self._app, one.subject, one.table, one.key, one.live, one.retire)
                 types = {row["name"]: row["type"] for row in rows}
-                self._tables[subject] = Table(await compile_mirror(connection, one), mirrored, types)
+                self._tables[one.subject] = Table(await compile_mirror(connection, one), mirrored, types)
 
     def _table(self, subject: str) -> Table:
         if subject not in self._tables:
-            raise DeclarationError(f"{self._consumer.app} keeps no {subject}")
+            raise DeclarationError(f"{self._app} keeps no {subject}")
         return self._tables[subject]
 
     async def known(self, tenant: str, subject: str) -> dict[str, int]:
         """Keys that the application shows, with their versions."""
         table = self._table(subject)
         query = f"SELECT key, version FROM (\n{rows_shown(table.mirrored, table.types)}\n) AS v WHERE shown"
-        rows = await self.database.fetch(query, tenant, self._consumer.app)
+        rows = await self.database.fetch(query, tenant, self._app)
         return {row["key"]: row["version"] for row in rows}
 
     async def store(self, tenant: str, subject: str, facts: Sequence[Fact], fence: Fence) -> dict[str, str]:
@@ -96,7 +98,7 @@ class Gate:
         lost = await self._absent(tx, tenant, table, newest)
         again = [key for key in sorted(lost) if lost[key] == newest[key].version]
         if again:
-            about = (self._consumer.app, tenant, table.mirrored.subject)
+            about = (self._app, tenant, table.mirrored.subject)
             await tx.execute(load(__file__, "reopen"), *about, again, [newest[key].version for key in again])
             await self._apply(tx, tenant, table, [newest[key] for key in again])
             lost = await self._absent(tx, tenant, table, newest)
@@ -118,7 +120,7 @@ class Gate:
             for one in facts
         ]
         subject = table.mirrored.subject
-        await table.mirror.apply(tx, self._consumer.app, self._generations.get(subject, 1), states)
+        await table.mirror.apply(tx, self._app, self._generations.get(subject, 1), states)
 
     async def _absent(
         self, tx: Tx, tenant: str, table: Table, newest: Mapping[str, Fact]
@@ -130,7 +132,7 @@ class Gate:
             [one.version for one in facts],
             [one.event.op == "d" for one in facts],
         )
-        rows = await tx.fetch(absent(table), tenant, self._consumer.app, *columns)
+        rows = await tx.fetch(absent(table), tenant, self._app, *columns)
         return {row["key"]: row["version"] for row in rows}
 
     async def retire(self, tenant: str, subject: str, gone: Mapping[str, int], fence: Fence) -> int:
@@ -143,7 +145,7 @@ class Gate:
             return 0
         async with self.database.transaction() as tx:
             await fence(tx)
-            about = (self._consumer.app, tenant, subject, list(gone), list(gone.values()))
+            about = (self._app, tenant, subject, list(gone), list(gone.values()))
             keys = [row["key"] for row in await tx.fetch(load(__file__, "retire"), *about)]
             await tx.execute(table.mirror.removal, [tenant] * len(keys), keys)
         return len(keys)

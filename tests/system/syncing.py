@@ -16,15 +16,21 @@ from backfill.tenant_sync.run import Ways
 from backfill.tenant_sync.service import TenantSyncs
 from backfill.tenant_sync.source import Source
 from headwater.database import Database
+from headwater.delivery.consumer import Upsert
 from producers import Producers
 
 SOON = Patience(first=0.01, jitter=0.0)
 
 
+def kept() -> list[Upsert]:
+    """Where the CRM keeps what is synced."""
+    return [consumers.crm.tenants, *consumers.crm.crm.mirrors.values()]
+
+
 def ways(source: Source, crm: Database, *, lease: float = 30.0, holder: str = "test") -> Ways:
     """What a run works with."""
     leases = Leases(crm, holder, seconds=lease)
-    return Ways(source=source, gate=Gate(crm, consumers.crm.crm), leases=leases, patience=SOON)
+    return Ways(source=source, gate=Gate(crm, "crm", kept()), leases=leases, patience=SOON)
 
 
 @contextlib.asynccontextmanager
