@@ -9,5 +9,6 @@ UPDATE user_sync.sweep AS s
   FROM (SELECT m.epoch, pg_current_snapshot() AS snapshot,
                k.source_epoch <> m.epoch
                OR pg_snapshot_xmax(coalesce(k.target, k.seen)) > pg_snapshot_xmax(pg_current_snapshot()) AS again
-          FROM headwater.meta AS m CROSS JOIN user_sync.sweep AS k) AS now
+          FROM headwater.meta AS m JOIN user_sync.sweep AS k ON k.one = m.one WHERE m.one AND k.one) AS now
+ WHERE s.one
 RETURNING s.epoch, s.seen::text AS seen, s.target::text AS target, s.at_xid::text AS at_xid, s.at_key::text AS at_key
