@@ -40,7 +40,7 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     id: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
     name: Text
-    email: Annotated[str, msgspec.Meta(max_length=8192)]
+    email: Annotated[str, msgspec.Meta(max_length=2048)]
     created_at: datetime | None = None
     updated_at: datetime | None = None
     sync_version: Count = 0

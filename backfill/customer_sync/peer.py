@@ -8,9 +8,10 @@ into an error, and the key and the records go over `https`, this machine, or a h
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+import io
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import aiohttp
 import msgspec
@@ -29,6 +30,8 @@ PATHS: dict[Side, str] = {"auth": "/api/v3/auth/sync", "customer": "/api/v3/cust
 """Where each service answers."""
 FINGERPRINT = "X-Key-Fingerprint"
 """The header in which a service names the id of its key."""
+AFTER = "X-Next-After"
+"""The header in which a full page says after which id the next one begins."""
 AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Answers that may be others a moment later."""
 _LONGEST_ANSWER = 64 * 2**20
@@ -40,6 +43,10 @@ class PeerUnavailable(ServerUnavailable):
 
 class PeerRefused(HeadwaterError):
     """The other service answered, and not with what was asked for: asking again will not help."""
+
+
+Answer = tuple[Any, Mapping[str, str]]
+"""Body and headers."""
 
 
 class Terms(NamedTuple):
@@ -114,34 +121,27 @@ class Peer:
     async def pages(self) -> AsyncIterator[Any]:
         """What it has, page by page, as JSON. Raises PeerUnavailable, PeerRefused."""
         if self.terms.legacy:
-            yield await self._ask("GET", "")
+            yield (await self._ask("GET", ""))[0]
             return
-        after, seen = "", {""}
-        while True:
-            page = await self._ask("GET", f"?limit={self.terms.page}&after={quote(after, safe='')}")
-            if not page:
-                return
+        after: str | None = ""
+        seen = set()
+        while after is not None and after not in seen:
+            seen.add(after)
+            page, headers = await self._ask("GET", f"?limit={self.terms.page}&after={quote(after, safe='')}")
             yield page
-            last = page[-1].get("id") if isinstance(page, list) and isinstance(page[-1], dict) else None
-            if not isinstance(last, str) or last in seen or len(page) < self.terms.page:
-                return  # it does not page, or has no more
-            after = last
-            seen.add(last)
+            after = unquote(headers[AFTER]) if AFTER in headers else None
 
     async def say(self, records: Sequence[Sent]) -> Any:
         """Its answer to records of ours: to one, where it takes one at a time. Raises as `pages`."""
         body = msgspec.json.encode(records[0] if self.terms.legacy else records)
-        return await self._ask("POST", "", body)
+        return (await self._ask("POST", "", body))[0]
 
     async def fingerprint(self) -> str:
         """The id of its key; empty where it does not say. Raises as `pages`."""
-        return str((await self._headers("GET", "?limit=1")).get(FINGERPRINT, ""))
+        _, headers = await self._ask("GET", "?limit=1")
+        return headers.get(FINGERPRINT, "")
 
-    async def _headers(self, method: str, query: str) -> Any:
-        async with self._answer(method, query, None) as answer:
-            return answer.headers.copy()
-
-    async def _ask(self, method: str, query: str, body: bytes | None = None) -> Any:
+    async def _ask(self, method: str, query: str, body: bytes | None = None) -> Answer:
         patient = AsyncRetrying(
             retry=retry_if_exception(lambda error: isinstance(error, _Later)),
             stop=stop_after_attempt(self.terms.attempts),
@@ -161,9 +161,9 @@ class Peer:
             reason=str(error),
         )
 
-    async def _once(self, method: str, query: str, body: bytes | None) -> Any:
+    async def _once(self, method: str, query: str, body: bytes | None) -> Answer:
         async with self._answer(method, query, body) as answer:
-            return _json(await _read(answer))
+            return _json(await _read(answer)), answer.headers
 
     @contextlib.asynccontextmanager
     async def _answer(
@@ -175,7 +175,7 @@ class Peer:
         headers = {"Content-Type": "application/json"} if body is not None else {}
         try:
             async with self._session.request(
-                method, url, data=body, headers=headers, allow_redirects=False
+                method, url, data=io.BytesIO(body) if body else None, headers=headers, allow_redirects=False
             ) as answer:
                 _check(self.terms.side, answer)
                 yield answer
