@@ -1,9 +1,9 @@
 """How the past is said again: scopes in order, the endpoints that start it, the story of the demo."""
 
 from backfill import assignments, credits, organizations, roles, users  # noqa: A004
+from backfill.checks import checks
 from backfill.endpoints import application as http
 from backfill.story import Story
-from backfill.user_sync.checks import checks
 from headwater.cli.lazy import Entry
 
 backfills = (
@@ -17,7 +17,10 @@ backfills = (
 """In the order in which they run: what others point to comes first."""
 
 commands = {
-    "sync users": Entry("backfill.user_sync.commands:users", "Keep the chat's users as the source's are.")
+    "sync users": Entry("backfill.user_sync.commands:users", "Keep the chat's users as the source's are."),
+    "keys fingerprint": Entry(
+        "backfill.customer_sync.key_commands:fingerprint", "Tell which keys are in use, without telling them."
+    ),
 }
 """What the command line gets from this project, by its whole path."""
 

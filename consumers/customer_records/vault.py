@@ -90,6 +90,11 @@ class Vault:
         self.key = key
         self._keys = {one.id: one for one in (*older, key)}
 
+    @property
+    def older(self) -> list[str]:
+        """Ids of the keys that only open, the newest first."""
+        return [name for name in reversed(self._keys) if name != self.key.id]
+
     def seal(self, table: str, record: str, address: str) -> str:
         """An address for one record of one table, or for the way there (`TRANSPORT`)."""
         nonce = os.urandom(NONCE)

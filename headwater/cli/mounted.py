@@ -60,3 +60,8 @@ def mounted(directory: Path, group: str) -> dict[str, Entry]:
 )
 def sync() -> None:
     """The project's own syncs: what they are, each one's help says."""
+
+
+@click.group("keys", cls=Mounted, epilog="Examples:  headwater keys fingerprint")
+def keys() -> None:
+    """The keys under which the project seals what it stores."""

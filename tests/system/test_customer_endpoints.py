@@ -16,12 +16,14 @@ import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from backfill.customer_sync.checks import checks
 from backfill.customer_sync.endpoints import MOST, PREFIX
 from backfill.customer_sync.figures import Figures
 from backfill.customer_sync.peer import AFTER, FINGERPRINT, PATHS
 from backfill.customer_sync.service import Service, application, keys_of, vault_of
 from consumers.customer_records.meeting import SIDES, Side
 from headwater.admin import KeyRing, admin_application, issue, run_admin
+from headwater.cli.checks import Finding
 from headwater.config import AdminKey, AdminSettings, Dsn, Secret, Settings
 from headwater.config.seeds import CustomerSyncSettings
 from headwater.telemetry import Metrics
@@ -456,3 +458,41 @@ async def test_a_peer_that_is_away_by_the_clock_is_waited_for(caplog: pytest.Log
 
     assert len(seen) > 6
     assert "planted" not in caplog.text
+
+
+async def found(**changed: Any) -> dict[str, Finding]:
+    return {one.check: one async for one in checks(Settings(customer_sync=of("auth", **changed)))}
+
+
+async def test_doctor_names_a_service_whose_key_is_another(pair: Pair) -> None:
+    url = Dsn(pair[1].url)
+    mine = vault_of(of("auth")).key.id
+    stranger = Secret("b1" * 31 + "02")
+    theirs = vault_of(of("auth", encryption_key=stranger)).key.id
+
+    same = (await found(customer_service_url=url))["customers customer service"]
+    other = (await found(customer_service_url=url, encryption_key=stranger))["customers customer service"]
+
+    assert same.state == "ok"
+    assert other.state == "fail"
+    assert mine in other.detail
+    assert theirs in other.detail
+    assert "ENCRYPTION_KEY" in other.fix
+
+
+async def test_doctor_names_a_service_that_is_away_refuses_us_or_is_an_existing_one(pair: Pair) -> None:
+    name, url = "customers customer service", Dsn(pair[1].url)
+    async with old_service("customer") as old:
+        none = await found(customer_service_url=Dsn(old.url))
+        legacy = await found(customer_service_url=Dsn(old.url), legacy=("customer",), anonymous=("customer",))
+    assert none[name].detail == "it names no key: it is none of ours"
+    assert legacy[name].state == "warn"
+    assert legacy["customers customer anonymous"].state == "warn"
+    assert (await found(customer_service_url=Dsn(old.url)))[name].state == "warn"
+    refused = (await found(customer_service_url=url, customer_service_key=None))[name]
+    assert refused.state == "fail"
+    assert "HEADWATER_CUSTOMER_SYNC_CUSTOMER_SERVICE_KEY" in refused.fix
+
+
+async def test_doctor_asks_nothing_where_no_customer_sync_is_set_up() -> None:
+    assert [one async for one in checks(Settings())] == []
