@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import asyncpg
 import msgspec
 
-from headwater import telemetry
 from headwater.database import Database, Row
 
-log = telemetry.logger(__name__)
 BUCKETS = 1024
 PATIENCE = 600.0
 """Seconds that a statement over everything a tenant has may take."""
-BRIEF = 2.0
-"""Seconds that the same may take at the first try."""
 
 
 class Mirrored(msgspec.Struct, frozen=True):
@@ -42,16 +37,6 @@ class Bucket(NamedTuple):
 
 NOTHING = Bucket(0, 0)
 Buckets = dict[int, Bucket]
-
-
-async def briefly(database: Database, query: str, *values: object) -> list[Row]:
-    """The same as `whole`; at once where that is enough: a tenant that keeps changing is looked at often."""
-    async with database.connection() as connection:
-        try:
-            return await connection.fetch(query, *values, timeout=BRIEF)
-        except (TimeoutError, asyncpg.QueryCanceledError):
-            log.debug("compare.takes_longer", seconds=BRIEF)
-    return await whole(database, query, *values)
 
 
 async def whole(database: Database, query: str, *values: object) -> list[Row]:

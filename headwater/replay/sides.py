@@ -20,10 +20,10 @@ from headwater.replay.digest import (
     Bucket,
     Buckets,
     Mirrored,
-    briefly,
     common_hash,
     patiently,
     reopened,
+    whole,
 )
 from headwater.replay.kinds import Held
 
@@ -142,7 +142,7 @@ class Sides:
         return {row["key"]: row["letter"] for row in rows}
 
     async def _fetch(self, database: Database, query: str, *more: list[int]) -> list[Row]:
-        return await briefly(database, query, *self._values, *more)
+        return await whole(database, query, *self._values, *more)
 
     @property
     def _values(self) -> tuple[str, str]:
