@@ -21,6 +21,8 @@ commands = {
     "keys fingerprint": Entry(
         "backfill.customer_sync.key_commands:fingerprint", "Tell which keys are in use, without telling them."
     ),
+    "sync tenant": Entry("backfill.tenant_sync.commands:tenant", "Bring one tenant of the CRM up to date."),
+    "sync tenants": Entry("backfill.tenant_sync.commands:tenants", "Make the tenant syncs that are due."),
 }
 """What the command line gets from this project, by its whole path."""
 

@@ -20,6 +20,7 @@ CRM = Group(
         "{app}:sync:role:role_deleted",
         "{app}:sync:permissions:role_assigned",
         "{app}:sync:permissions:role_unassigned",
+        "tenant-sync",
     ),
 )
 

@@ -1,7 +1,6 @@
 """Settings of the existing syncs, under the names, units and defaults they have there.
 
-So one file of settings can serve both. Those of the tenant sync are accepted and checked; nothing acts on
-them yet.
+So one file of settings can serve both. Those of Temporal are accepted and checked; nothing acts on them yet.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ _POSTGRES = ("postgres", "postgresql")
 
 
 class TenantSyncSettings(Section, frozen=True, kw_only=True):
-    """For the tenant sync. Read and checked; nothing acts on them yet."""
+    """For the tenant sync: `headwater sync tenant`. Nothing acts on those of Temporal yet."""
 
     use_temporal: Annotated[
         bool, about("Run the sync of a first login as a Temporal workflow.", seed="USE_TEMPORAL_FOR_AUTH")
@@ -56,6 +55,20 @@ class TenantSyncSettings(Section, frozen=True, kw_only=True):
             seed_unit="milliseconds",
         ),
     ] = 60.0
+    api_url: Annotated[
+        Dsn | None,
+        about(
+            "The wrapper's API, without /api/wrapper; unset: its database is read.",
+            schemes=_HTTP,
+            seed="WRAPPER_API_URL",
+        ),
+    ] = None
+    api_key: Annotated[Secret | None, about("The internal API key that a service's token is got with.")] = (
+        None
+    )
+    api_timeout: Annotated[
+        float, about("How long one request may take.", above=0, most=600, duration=True)
+    ] = 30.0
 
 
 class UserSyncSettings(Section, frozen=True, kw_only=True):

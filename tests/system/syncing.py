@@ -6,8 +6,11 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
+
 import consumers.crm
 from backfill import Story
+from backfill.tenant_sync.api import Access, ApiSource
 from backfill.tenant_sync.database import DatabaseSource
 from backfill.tenant_sync.gate import Gate
 from backfill.tenant_sync.leases import Leases
@@ -18,6 +21,7 @@ from backfill.tenant_sync.source import Source
 from headwater.database import Database
 from headwater.delivery.consumer import Upsert
 from producers import Producers
+from tests.wrapper_api import KEY, USER_TOKEN, WrapperApi
 
 SOON = Patience(first=0.01, jitter=0.0)
 
@@ -25,6 +29,12 @@ SOON = Patience(first=0.01, jitter=0.0)
 def kept() -> list[Upsert]:
     """Where the CRM keeps what is synced."""
     return [consumers.crm.tenants, *consumers.crm.crm.mirrors.values()]
+
+
+def over(api: WrapperApi, **about: object) -> ApiSource:
+    """The API as a source."""
+    access = Access(url=api.url, token=USER_TOKEN, key=KEY, patience=SOON)
+    return ApiSource(msgspec.structs.replace(access, **about))
 
 
 def ways(source: Source, crm: Database, *, lease: float = 30.0, holder: str = "test") -> Ways:

@@ -10,15 +10,14 @@ import pytest_asyncio
 from pytest import LogCaptureFixture  # noqa: PT013
 
 from backfill import Story
-from backfill.tenant_sync.api import Access, ApiSource
 from backfill.tenant_sync.leases import Leases, Wish
 from headwater.database import Database
 from headwater.testing import until
 from producers import Producers
 from tests import wrapper_api
 from tests.system.conftest import Application, said
-from tests.system.syncing import SOON, founded, held, runs, syncing
-from tests.wrapper_api import EXPIRED, KEY, USER_TOKEN, WrapperApi
+from tests.system.syncing import founded, held, over, runs, syncing
+from tests.wrapper_api import EXPIRED, WrapperApi
 
 ALL = {
     "tenants": 1,
@@ -38,12 +37,6 @@ async def api(source: Database) -> AsyncIterator[WrapperApi]:
     """The wrapper's API over its tables."""
     async with wrapper_api.wrapper_api(source) as running:
         yield running
-
-
-def over(api: WrapperApi, **about: object) -> ApiSource:
-    """The API as a source."""
-    access = Access(url=api.url, token=USER_TOKEN, key=KEY, patience=SOON)
-    return ApiSource(msgspec.structs.replace(access, **about))
 
 
 async def test_a_first_login_has_essential_data_and_the_rest_follows(

@@ -5,12 +5,10 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncIterator
 
-import msgspec
 import pytest
 import pytest_asyncio
 
 from backfill import Story
-from backfill.tenant_sync.api import Access, ApiSource
 from backfill.tenant_sync.database import DatabaseSource
 from backfill.tenant_sync.errors import AuthError, InvalidError, NetworkError
 from backfill.tenant_sync.retrying import Patience
@@ -30,9 +28,9 @@ from backfill.tenant_sync.source import (
 from headwater.database import Database
 from producers import Producers
 from tests import wrapper_api
-from tests.wrapper_api import EXPIRED, KEY, SERVICE_TOKEN, USER_TOKEN, WrapperApi
+from tests.system.syncing import over
+from tests.wrapper_api import EXPIRED, SERVICE_TOKEN, WrapperApi
 
-SOON = Patience(first=0.01, jitter=0.0)
 LAST_TO_FIRST = """
     UPDATE tenant_users SET created_at = created_at - interval '1 hour'
      WHERE user_id IN (SELECT user_id FROM tenant_users ORDER BY created_at DESC, user_id DESC LIMIT 20)"""
@@ -63,12 +61,6 @@ async def api(source: Database) -> AsyncIterator[WrapperApi]:
     """The wrapper's API over its tables."""
     async with wrapper_api.wrapper_api(source) as running:
         yield running
-
-
-def over(api: WrapperApi, **about: object) -> ApiSource:
-    """The API as a source."""
-    access = Access(url=api.url, token=USER_TOKEN, key=KEY, patience=SOON)
-    return ApiSource(msgspec.structs.replace(access, **about))
 
 
 async def test_the_database_gives_every_row_once_parents_first(

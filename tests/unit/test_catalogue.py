@@ -68,6 +68,7 @@ def test_the_crm_reads_every_subject_of_the_wrapper() -> None:
     assert read == {
         *("credits", "credit_increments", "credit_uses", "credit_configs"),
         *("organizations", "organization_codes", "assignments", "users", "roles", "role_assignments"),
+        *("tenants", "tenant_syncs", "applications"),
     }
     assert catalogue.group("crm").name == "crm-consumers"
 

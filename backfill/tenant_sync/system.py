@@ -1,0 +1,69 @@
+"""A process's tenant syncs, wired from its settings."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import NamedTuple
+
+from backfill.tenant_sync.api import Access, ApiSource
+from backfill.tenant_sync.database import DatabaseSource
+from backfill.tenant_sync.gate import Gate
+from backfill.tenant_sync.leases import Leases
+from backfill.tenant_sync.run import Ways
+from backfill.tenant_sync.service import TenantSyncs
+from backfill.tenant_sync.source import Source
+from consumers.crm import crm, tenants
+from headwater.cli.connected import opened as project_opened
+from headwater.cli.invocation import Invocation
+from headwater.cli.wiring import Wiring
+from headwater.config import Settings
+from headwater.database import Database
+
+
+class System(NamedTuple):
+    """What one process has."""
+
+    database: Database
+    """The CRM's."""
+    syncs: TenantSyncs
+
+
+@contextlib.asynccontextmanager
+async def opened(invocation: Invocation) -> AsyncIterator[System]:
+    """The syncs under the settings in force, closed at the end. Raises SettingsError, DatabaseUnavailable."""
+    async with project_opened(invocation) as wiring, syncing(wiring) as system:
+        yield system
+
+
+@contextlib.asynccontextmanager
+async def syncing(wiring: Wiring) -> AsyncIterator[System]:
+    """The same on connections that are there already."""
+    wiring.app_url(crm.app)
+    database = (await wiring.open_sinks([crm.app]))[crm.app]
+    ways = Ways(
+        source=await source_of(wiring),
+        gate=Gate(database, crm.app, [tenants, *crm.mirrors.values()]),
+        leases=Leases(database, wiring.name),
+    )
+    syncs = TenantSyncs(ways, timeout=wiring.settings.tenant_sync.timeout)
+    try:
+        yield System(database, syncs)
+    finally:
+        await syncs.close()
+
+
+async def source_of(wiring: Wiring) -> Source:
+    """The wrapper's API where it is named, else its database. Raises SettingsError, DatabaseUnavailable."""
+    if access := access_of(wiring.settings):
+        return ApiSource(access)
+    return DatabaseSource(await wiring.open_source(), crm.app, chunk=wiring.settings.backfill.chunk)
+
+
+def access_of(settings: Settings) -> Access | None:
+    """How the wrapper's API is reached; None where it is not named. Pure."""
+    kept = settings.tenant_sync
+    if kept.api_url is None:
+        return None
+    key = kept.api_key.reveal() if kept.api_key else ""
+    return Access(url=kept.api_url.reveal().rstrip("/"), key=key, timeout=kept.api_timeout)
