@@ -26,7 +26,7 @@ from schemas.organizations import (
 from schemas.roles import RoleAssigned, RoleCreated, RoleDeleted, RoleUnassigned, RoleUpdated
 from schemas.tenants import ApplicationDisabled, ApplicationEnabled, TenantSyncRequired, TenantUpdated
 from schemas.users import UserCreated, UserDeactivated, UserDeleted, UserUpdated
-from streams.groups import GROUPS
+from streams.groups import CHAT, GROUPS
 
 ASSIGNMENTS = (
     AssignmentCreated,
@@ -71,8 +71,17 @@ def declare(*, retention: float | None = None, credit_retention: float | None = 
             *(Stream(name=name, events=events, retention=retention) for name, events in ONE_EVENT.items()),
             Stream(name="{app}:organization-assignments", events=ASSIGNMENTS, retention=retention),
             Stream(name="tenant-sync", events=TENANTS, retention=retention),
-            Stream(name="user-accounts", events=(AccountChanged, AccountDeleted), retention=retention),
+            *_of_users(retention),
             Stream(name="customers", events=(CustomerChanged, CustomerDeleted), retention=retention),
         ],
         GROUPS,
     )
+
+
+def declare_users(*, retention: float | None = None) -> Catalogue:
+    """What flows from the database of users: a system beside that of the wrapper, on the same Redis."""
+    return Catalogue(_of_users(retention), (CHAT,))
+
+
+def _of_users(retention: float | None) -> list[Stream]:
+    return [Stream(name="user-accounts", events=(AccountChanged, AccountDeleted), retention=retention)]

@@ -27,4 +27,7 @@ CRM = Group(
 HR = Group(app="hr", name="hr-consumers", streams=("credit-events", "{app}:organization-assignments"))
 
 GROUPS = (CRM, HR)
-"""Every group of the system."""
+"""Every group that follows the wrapper."""
+
+CHAT = Group(app="chat", name="chat-consumers", streams=("user-accounts",))
+"""It follows another database: that of the users."""

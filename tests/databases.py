@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from consumers import migrations
+from consumers import chat, migrations
 from headwater.database import connect
 from headwater.database.attach import attach
 from headwater.database.migrate import APP, SOURCE, migrate
@@ -23,6 +23,7 @@ async def migrated(servers: RunningServers) -> AsyncIterator[dict[str, str]]:
         servers.fresh_database() as crm,
         servers.fresh_database() as hr,
         servers.fresh_database() as users,
+        servers.fresh_database() as talk,
     ):
         await migrate(source, [SOURCE])
         connection = await connect(source)
@@ -32,7 +33,8 @@ async def migrated(servers: RunningServers) -> AsyncIterator[dict[str, str]]:
         for app, url in (("crm", crm), ("hr", hr)):
             await migrate(url, [APP, (app, migrations[app])])
         await accounts_ready(users)
-        yield {"accounts": users, "source": source, "crm": crm, "hr": hr}
+        await chat_ready(talk)
+        yield {"accounts": users, "chat": talk, "source": source, "crm": crm, "hr": hr}
 
 
 async def accounts_ready(url: str) -> None:
@@ -41,3 +43,11 @@ async def accounts_ready(url: str) -> None:
     await connection.execute(accounts.table)
     await connection.close()
     await set_up(url, REALM)
+
+
+async def chat_ready(url: str) -> None:
+    """Make an empty database a chat that is set up."""
+    connection = await connect(url)
+    await connection.execute(chat.chat_schema)
+    await connection.close()
+    await migrate(url, [APP, ("chat", chat.migrations)])

@@ -6,14 +6,17 @@ import asyncio
 from typing import Any
 
 import click
+import msgspec
 
 from backfill.user_sync import system
+from consumers import chat
 from headwater.broker import lag
 from headwater.cli.invocation import Invocation
 from headwater.cli.jobs import as_data, as_text
 from headwater.cli.output import Table, cell
 from headwater.cli.readings import backlog
 from headwater.database import connect, load
+from headwater.database.migrate import APP, migrate
 from headwater.replay import Job, Jobs
 from producers import accounts
 from producers.accounts.examine import Lack, lacks
@@ -33,7 +36,7 @@ def users() -> None:
 @click.option("--dry-run", is_flag=True, help="Print what is missing; change nothing.")
 @click.pass_obj
 def setup(invocation: Invocation, dry_run: bool) -> None:
-    """Give the source of users its versions, its doorbell and its indexes; safe to repeat.
+    """Give the source of users its versions, its doorbell and its indexes, and the chat what is kept there.
 
     The application that writes there goes on. A doorbell of the existing service is replaced.
     """
@@ -46,7 +49,11 @@ def setup(invocation: Invocation, dry_run: bool) -> None:
             before = await lacks(connection, url)
         finally:
             await connection.close()
-        return before, None if dry_run else await set_up(url, settings.realm)
+        if dry_run:
+            return before, None
+        if there := settings.apps.get(system.CHAT):
+            await migrate(there.reveal(), [APP, (system.CHAT, chat.migrations)])
+        return before, await set_up(url, settings.realm)
 
     before, done = invocation.run(work())
     data = {"lacked": [one._asdict() for one in before], "dry_run": dry_run, "done": done}
@@ -132,3 +139,82 @@ def status(invocation: Invocation) -> None:
     shown = {**found, "bulk": job and f"{job['state']} ({job['id']})"}
     lines = [f"{name:12} {cell(value)}" for name, value in shown.items()]
     invocation.out.result("sync.users.status", found, text="\n".join(lines))
+
+
+@users.command(
+    epilog="Examples:  headwater sync users verify  ·  headwater --json sync users verify --tolerance 5"
+)
+@click.option(
+    "--tolerance", type=click.IntRange(min=0), default=0, help="Users that may differ: those in hand."
+)
+@click.pass_obj
+def verify(invocation: Invocation, tolerance: int) -> None:
+    """Compare who is active at the source with who is in the chat; exit code 1 when they differ.
+
+    Also finds users whose removal was missed. What is on its way counts: see `status` first.
+    """
+
+    async def work() -> chat.Verification:
+        async with system.opened(invocation) as wiring:
+            return await chat.verify(await wiring.open_source(), await wiring.chat(), tolerance)
+
+    found = invocation.run(work())
+    data = msgspec.structs.asdict(found)
+    lines = [f"{name:18} {cell(value)}" for name, value in data.items() if not name.endswith("_ids")]
+    lines += [f"{kind:18} {one}" for kind in ("missing", "extra") for one in data[f"{kind}_ids"][:10]]
+    invocation.out.result("sync.users.verify", data, text="\n".join(lines))
+    if not found.consistent:
+        raise SystemExit(1)
+
+
+@users.command(
+    epilog="Examples:  headwater sync users errors --unresolved  ·  headwater sync users errors --by-type"
+)
+@click.option("--unresolved", is_flag=True, help="Only those whose user was not applied since.")
+@click.option("--by-type", is_flag=True, help="How many of each type.")
+@click.option("--type", "kind", type=click.Choice(chat.TYPES), help="Only this type.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="Newest first.")
+@click.pass_obj
+def errors(invocation: Invocation, unresolved: bool, by_type: bool, kind: str | None, limit: int) -> None:
+    """List what went wrong, from the chat's table sync_errors."""
+
+    async def work() -> tuple[dict[str, int], list[chat.Problem]]:
+        async with system.opened(invocation) as wiring:
+            there = await wiring.chat()
+            if by_type:
+                return await chat.counted(there, unresolved=unresolved), []
+            return {}, await chat.listed(there, unresolved=unresolved, kind=kind, limit=limit)
+
+    counts, problems = invocation.run(work())
+    table = Table(("type", "errors"), list(counts.items()))
+    if not by_type:
+        columns = ("id", "created_at", "error_type", "user_id", "retry_count", "resolved", "error_message")
+        table = Table(columns, [[getattr(one, name) for name in columns] for one in problems])
+    data = {"by_type": counts} if by_type else {"errors": [msgspec.structs.asdict(one) for one in problems]}
+    invocation.out.result("sync.users.errors", data, text=table)
+
+
+@users.command(
+    epilog="Examples:  headwater sync users retry  ·  headwater sync users retry --user 7f2c… --user 9a1e…"
+)
+@click.option("--user", "wanted", multiple=True, help="Only these users; may be repeated.")
+@click.pass_obj
+def retry(invocation: Invocation, wanted: tuple[str, ...]) -> None:
+    """Apply users once more that could not be applied; a running `realtime` does it within seconds."""
+
+    async def work() -> list[int]:
+        async with system.opened(invocation) as wiring:
+            return await chat.retry(await wiring.chat(), system.CHAT, list(wanted) or None)
+
+    found = invocation.run(work())
+    text = f"{len(found)} users are applied again" if found else "nothing is parked"
+    invocation.out.result("sync.users.retry", {"letters": found}, text=text)
+
+
+@users.command(
+    "sync-all", epilog="Examples:  headwater sync users sync-all  ·  headwater --json sync users sync-all"
+)
+@click.pass_context
+def sync_all(context: click.Context) -> None:
+    """The same as `bulk`, under the name it has in the existing service."""
+    context.invoke(bulk)

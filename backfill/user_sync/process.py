@@ -20,6 +20,7 @@ from backfill.user_sync.serving import application, serving
 from backfill.user_sync.standing import Standing, as_seed
 from backfill.user_sync.system import CHAT, UserSync
 from backfill.user_sync.turns import Turns
+from consumers import chat
 from headwater import clock, telemetry
 from headwater.cli.loops import Loops
 from headwater.database import Database, load
@@ -137,3 +138,8 @@ class Process:
 
     async def _tell(self, kind: str, user: str | None, what: str, more: Mapping[str, Any]) -> None:
         log.warning("user_sync.error", kind=kind, user=user, error=what, **more)
+        try:
+            sinks = await self.wiring.open_sinks([CHAT])
+            await chat.record(sinks[CHAT], kind, user, what, more=more)
+        except ServerUnavailable as error:
+            log.warning("user_sync.error_not_kept", kind=kind, error=str(error))

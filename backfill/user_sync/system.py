@@ -11,7 +11,9 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
+import streams
 from backfill.accounts import accounts
+from consumers import chat
 from headwater import failpoints
 from headwater.cli.invocation import Invocation
 from headwater.cli.project import Project, find
@@ -33,6 +35,11 @@ class UserSync(Wiring):
     def realm(self) -> str:
         """Stands where a tenant would."""
         return self.settings.realm
+
+    async def chat(self) -> Database:
+        """A pool on the chat's database. Raises SettingsError, DatabaseUnavailable."""
+        self.app_url(CHAT)
+        return (await self.open_sinks([CHAT]))[CHAT]
 
     async def _database(self, url: str) -> Database:
         sync = self.settings.user_sync
@@ -63,18 +70,28 @@ def settings_of(settings: Settings) -> Settings:
     return msgspec.structs.replace(settings, source_url=sync.source, delivery=delivery, backfill=backfill)
 
 
-def project_of(project: Project) -> Project:
+def project_of(project: Project, settings: Settings) -> Project:
     """The project as this system sees it."""
-    return msgspec.structs.replace(project, enablement=EVERYBODY, attached=(attached,), backfills=(accounts,))
+    catalogue, prefix = streams.users, project.catalogue.keys.prefix
+    aside = [one for one in settings.backfill.side_streams if one in {CHAT, "*"}]
+    return msgspec.structs.replace(
+        project,
+        catalogue=catalogue.with_prefix(prefix).with_side_streams(aside),
+        enablement=EVERYBODY,
+        attached=(attached,),
+        backfills=(accounts,),
+        applications={CHAT: chat.declare(settings.user_sync.leavers)},
+        migrations={CHAT: chat.migrations},
+    )
 
 
 @contextlib.asynccontextmanager
 async def opened(invocation: Invocation) -> AsyncIterator[UserSync]:
     """The system's wiring under the settings in force, closed at the end. Raises what loading raises."""
     settings = settings_of(invocation.settings)
-    project = find(invocation.project_dir, prefix=settings.key_prefix, aside=settings.backfill.side_streams)
+    project = find(invocation.project_dir, prefix=settings.key_prefix)
     failpoints.arm(settings.failpoints)
-    wiring = UserSync(project_of(project), settings)
+    wiring = UserSync(project_of(project, settings), settings)
     try:
         yield wiring
     finally:

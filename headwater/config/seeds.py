@@ -5,7 +5,7 @@ So one file of settings can serve both. Those of Temporal are accepted and check
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import quote
 
 from headwater.config.fields import Section, about
@@ -152,6 +152,10 @@ class UserSyncSettings(Section, frozen=True, kw_only=True):
             seed="MAX_RECONNECT_ATTEMPTS",
         ),
     ] = 10
+    leavers: Annotated[
+        Literal["remove", "mark"],
+        about("What becomes of users who are not active any more: gone from the chat, or another status."),
+    ] = "remove"
     sweep_batch: Annotated[int, about("Most rows of one page of a sweep.", least=25, most=10_000)] = 500
     bulk_batch: Annotated[int, about("Rows of one page of a bulk sync.", least=25, most=10_000)] = 1000
     status_host: Annotated[

@@ -37,6 +37,7 @@ SCRIPTS = (
     "producers/sql/wrapper.sql",
     "producers/accounts/sql/table.sql",
     "producers/accounts/sql/doorbell.sql",
+    "consumers/chat/sql/chat.sql",
 )
 """Many statements, run as a whole by the fixture."""
 
@@ -61,6 +62,8 @@ async def databases(servers: RunningServers) -> AsyncIterator[dict[str, str]]:
 def places(file: str) -> tuple[str, ...]:
     """Databases on one of which a file has to be accepted."""
     if file.startswith(("producers/accounts/", "backfill/sql/accounts")):
+        return ("accounts",)
+    if file.startswith("consumers/chat/sql/source_"):
         return ("accounts",)
     if file.startswith("consumers/"):
         return (Path(file).parts[1],)

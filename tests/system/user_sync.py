@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,24 +14,15 @@ import msgspec
 
 from backfill.user_sync.process import Process
 from backfill.user_sync.system import CHAT, UserSync, project_of, settings_of
+from consumers import chat
 from headwater.broker import provision
 from headwater.cli.project import Project, find
 from headwater.config import AdminSettings, Dsn, Settings, load
 from headwater.config.seeds import UserSyncSettings
-from headwater.database import Database, Tx
+from headwater.database import Database
 from headwater.database.migrate import APP, migrate
-from headwater.delivery import Consumer
-from headwater.delivery.consumer import Context
 from headwater.testing import RunningServers, until
-from headwater.topology import Catalogue, Group
-from schemas.accounts import AccountChanged, AccountDeleted
 from tests.system.running import ROOT
-
-CHAT_TABLE = """
-CREATE TABLE users (
-    id uuid PRIMARY KEY DEFAULT gen_random_uuid(), "externalId" uuid UNIQUE, name varchar(255),
-    phone varchar(255) NOT NULL UNIQUE, email varchar(255) UNIQUE);
-"""
 
 
 @dataclass
@@ -92,10 +83,10 @@ class Run:
 async def opened(servers: RunningServers, template: str, **sync: Any) -> AsyncIterator[World]:
     """A world on databases of its own; `sync`: settings of the user sync."""
     async with servers.fresh_database(template) as source_url, servers.fresh_database() as chat_url:
-        await migrate(chat_url, [APP])
-        source, chat = await Database.open(source_url), await Database.open(chat_url)
+        source, there = await Database.open(source_url), await Database.open(chat_url)
         try:
-            await chat.execute(CHAT_TABLE)
+            await there.execute(chat.chat_schema)
+            await migrate(chat_url, [APP, (CHAT, chat.migrations)])
             prefix = f"u{uuid.uuid4().hex[:8]}:"
             given = UserSyncSettings(
                 source_url=Dsn(source_url), **{"status_port": 0, "retry_initial_delay": 0.05, **sync}
@@ -107,42 +98,7 @@ async def opened(servers: RunningServers, template: str, **sync: Any) -> AsyncIt
                 key_prefix=prefix,
                 admin=AdminSettings(stop_timeout=1.0),
             )
-            yield World(source, chat, settings, project(prefix))
+            yield World(source, there, settings, project_of(find(ROOT, prefix=prefix), settings))
         finally:
             await source.close()
-            await chat.close()
-
-
-def project(prefix: str) -> Project:
-    found = find(ROOT)
-    streams = [*found.catalogue.streams.values()]
-    groups = [Group(app=CHAT, name="chat-consumers", streams=("user-accounts",))]
-    return msgspec.structs.replace(
-        project_of(found),
-        catalogue=Catalogue(streams, groups).with_prefix(prefix),
-        applications={CHAT: consumer()},
-        migrations={},
-    )
-
-
-def consumer() -> Consumer:
-    chat = Consumer(CHAT)
-
-    @chat.on(AccountChanged, batch=500)
-    async def changed(events: Sequence[AccountChanged], tx: Tx, _: Sequence[Context]) -> None:
-        there = [(one.account_id, one.first_name or "-") for one in events if one.op == "u"]
-        gone = [one.account_id for one in events if one.op == "d"]
-        if there:
-            await tx.execute(
-                'INSERT INTO users ("externalId", name, phone) '
-                "SELECT id::uuid, name, '9' || id FROM unnest($1::text[], $2::text[]) AS one (id, name) "
-                'ON CONFLICT ("externalId") DO UPDATE SET name = excluded.name',
-                *map(list, zip(*there, strict=True)),
-            )
-        await tx.execute('DELETE FROM users WHERE "externalId"::text = ANY ($1)', gone)
-
-    @chat.on(AccountDeleted)
-    async def deleted(event: AccountDeleted, tx: Tx, _: Context) -> None:
-        await tx.execute('DELETE FROM users WHERE "externalId"::text = $1', event.account_id)
-
-    return chat
+            await there.close()

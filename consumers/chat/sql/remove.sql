@@ -1,0 +1,3 @@
+-- Remove users.
+-- $1 external ids -> nothing
+DELETE FROM users WHERE "externalId" = ANY ($1::text[]::uuid[])
