@@ -54,12 +54,13 @@ class Run:
 
     async def _essential(self) -> None:
         await self._ways.gate.open()
+        known = {one: await self._known(one) for one in (*ESSENTIAL, *AFTER)}
         async with self._ways.source.reading(self.lease.tenant, self.lease.correlation) as reading:
             for one in ESSENTIAL:
-                await self._copied(one, reading)
+                await self._copied(one, reading, known[one])
             for one in AFTER:
                 try:
-                    await self._copied(one, reading)
+                    await self._copied(one, reading, known[one])
                 except Exception as error:  # the edge of a collection: a login does not wait for this one
                     if isinstance(error, Superseded):
                         raise
@@ -77,8 +78,9 @@ class Run:
 
     async def _alone(self, collection: Collection) -> None:
         async def once() -> None:
+            known = await self._known(collection)
             async with self._ways.source.reading(self.lease.tenant, self.lease.correlation) as reading:
-                await self._copied(collection, reading)
+                await self._copied(collection, reading, known)
 
         try:
             await tried(once, self._ways.patience, self._report)
@@ -88,12 +90,18 @@ class Run:
             )
             await self._record(collection, Count(), "failed", f"{error.type}: {error}"[:1000], 0.0)
 
-    async def _copied(self, collection: Collection, reading: Reading) -> None:
+    async def _known(self, collection: Collection) -> dict[str, int]:
+        """What the application shows before the source is looked at: what comes in later is not gone."""
+        if collection == TENANT:
+            return {}
+        return await self._ways.gate.known(self.lease.tenant, collection.subject)
+
+    async def _copied(self, collection: Collection, reading: Reading, known: dict[str, int]) -> None:
         """One collection to its end, or to an error that its row tells of."""
         count, began = Count(), time.monotonic()
         await self._record(collection, count, "in_progress", None, 0.0)
         try:
-            problems = await self._copy(collection, reading, count)
+            problems = await self._copy(collection, reading, known, count)
         except Superseded:
             raise
         except Exception as error:
@@ -106,22 +114,21 @@ class Run:
             log.warning("tenant_sync.not_all_stored", **self._about(collection), error=told)
         await self._record(collection, count, status, told, time.monotonic() - began)
 
-    async def _copy(self, collection: Collection, reading: Reading, count: Count) -> str:
-        gate, tenant = self._ways.gate, self.lease.tenant
-        # Known before the first page is read: what comes in later is no older than the reading.
-        before = {} if collection == TENANT else await gate.known(tenant, collection.subject)
+    async def _copy(
+        self, collection: Collection, reading: Reading, known: dict[str, int], count: Count
+    ) -> str:
         problems: dict[str, str] = {}
         async with aclosing(reading.pages(collection)) as pages:
             async for page in pages:
                 problems |= await self._store(collection, page, count)
                 for fact in page.facts:
-                    before.pop(fact.event.key, None)
+                    known.pop(fact.event.key, None)
                 for key in page.refused:  # it is there, whatever it is
-                    before.pop(key, None)
+                    known.pop(key, None)
         if collection == TENANT and not count.fetched:
             raise InvalidError("the source has no such tenant")
-        gone = await self._gone(collection, reading, before)
-        count.gone = await gate.retire(tenant, collection.subject, gone, self._fence)
+        gone = await self._gone(collection, reading, known)
+        count.gone = await self._ways.gate.retire(self.lease.tenant, collection.subject, gone, self._fence)
         return "; ".join(f"{key}: {why}" for key, why in list(problems.items())[:5])
 
     async def _store(self, collection: Collection, page: Page, count: Count) -> dict[str, str]:

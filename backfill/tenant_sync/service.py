@@ -23,7 +23,7 @@ from backfill.tenant_sync.leases import Lease, State, Wish
 from backfill.tenant_sync.result import SyncResult, answer, failure
 from backfill.tenant_sync.run import Run, Ways
 from backfill.tenant_sync.source import BACKGROUND, COLLECTIONS
-from backfill.tenant_sync.states import next_step
+from backfill.tenant_sync.states import Step, next_step
 from headwater import telemetry
 from headwater.errors import ServerUnavailable
 
@@ -35,11 +35,16 @@ LOOK = 0.1
 class TenantSyncs:
     """The syncs of one process."""
 
-    def __init__(self, ways: Ways, *, timeout: float = 60.0) -> None:
-        """`timeout`: seconds that a caller waits at most for essential data."""
+    def __init__(self, ways: Ways, *, timeout: float = 60.0, at_once: int = 4) -> None:
+        """`timeout`: seconds that a caller waits at most for essential data.
+
+        `at_once`: tenants whose essential data is read at the same time, each through one connection to the
+        source. Of the background it is one tenant's at a time, through three.
+        """
         self._ways = ways
         self._timeout = timeout
-        self._going: dict[str, asyncio.Task[SyncResult]] = {}
+        self._room, self._room_behind = asyncio.Semaphore(at_once), asyncio.Semaphore(1)
+        self._going: dict[tuple[str, bool], asyncio.Task[SyncResult]] = {}
         self._later: dict[str, asyncio.Task[None]] = {}
         self._closing = False
 
@@ -55,11 +60,12 @@ class TenantSyncs:
         except ValueError:
             error = InvalidError(f"no tenant id ({tenant[:50]!r})")
             return failure(error.of(tenant, correlation_id(tenant[:50], _now()), "essential", 0.0))
-        task = self._going.get(tenant)
+        place = (tenant, force)
+        task = self._going.get(place)
         if task is None:
             task = asyncio.create_task(self._ensure(tenant, force, triggered_by), name=f"sync {tenant}")
-            self._going[tenant] = task
-            task.add_done_callback(lambda _: self._going.pop(tenant, None))
+            self._going[place] = task
+            task.add_done_callback(lambda _: self._going.pop(place, None))
         return await asyncio.shield(task)
 
     async def settled(self, tenant: str) -> SyncResult | None:
@@ -97,17 +103,28 @@ class TenantSyncs:
             state = await self._ways.leases.state(tenant)
             if state and joined and state.row["correlation_id"] == joined and _ended(state):
                 return msgspec.structs.replace(answer(state), joined=True)
-            step = next_step(state.standing if state else None, force=force and not joined)
+            step = _step(state, force and not joined)
             if step == "join" and state:
                 joined = state.row["correlation_id"]
                 await asyncio.sleep(LOOK)
-                continue
-            if step == "ready" and state:
+            elif step == "ready" and state:
                 return msgspec.structs.replace(answer(state), already_synced=not joined, joined=bool(joined))
+            else:
+                made = await self._in_turn(tenant, correlation, (force and not joined, triggered_by))
+                if made is not None:
+                    return await self._answer(tenant, already=not made.whole)
+
+    async def _in_turn(self, tenant: str, correlation: str, asked: tuple[bool, str]) -> Wish | None:
+        """Make a run as soon as there is room, where it is still to be made; None: look again."""
+        force, triggered_by = asked
+        async with self._room:
+            state = await self._ways.leases.state(tenant)
+            step = _step(state, force)
+            if step not in {"run", "finish"}:
+                return None
             wish = Wish(triggered_by=triggered_by, whole=step == "run")
             lease = await self._ways.leases.take(tenant, correlation, wish)
-            if lease is not None and await self._run(lease, wish, state):
-                return await self._answer(tenant, already=not wish.whole)
+            return wish if lease is not None and await self._run(lease, wish, state) else None
 
     async def _answer(self, tenant: str, *, already: bool) -> SyncResult:
         state = await self._ways.leases.state(tenant)
@@ -139,7 +156,8 @@ class TenantSyncs:
 
     async def _afterwards(self, run: Run, left: Any, keeping: asyncio.Task[None]) -> None:
         try:
-            await run.background(left)
+            async with self._room_behind:
+                await run.background(left)
             await self._ways.leases.finish(run.lease)
             about = {"tenant": run.lease.tenant, "correlation": run.lease.correlation}
             log.info("tenant_sync.completed", **about, seconds=round(run.seconds, 3))
@@ -177,6 +195,10 @@ class TenantSyncs:
                 return
             except ServerUnavailable as error:
                 log.info("tenant_sync.lease_not_renewed", tenant=lease.tenant, error=str(error))
+
+
+def _step(state: State | None, force: bool) -> Step:
+    return next_step(state.standing if state else None, force=force)
 
 
 def _ended(state: State) -> bool:

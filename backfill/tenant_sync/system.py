@@ -20,6 +20,9 @@ from headwater.cli.wiring import Wiring
 from headwater.config import Settings
 from headwater.database import Database
 
+ROOM, BEHIND = 4, 4
+"""Tenants read at the same time, and connections that are left for what goes on behind them."""
+
 
 class System(NamedTuple):
     """What one process has."""
@@ -46,7 +49,8 @@ async def syncing(wiring: Wiring) -> AsyncIterator[System]:
         gate=Gate(database, crm.app, [tenants, *crm.mirrors.values()]),
         leases=Leases(database, wiring.name),
     )
-    syncs = TenantSyncs(ways, timeout=wiring.settings.tenant_sync.timeout)
+    room = max(1, min(ROOM, wiring.settings.database.pool_max - BEHIND))
+    syncs = TenantSyncs(ways, timeout=wiring.settings.tenant_sync.timeout, at_once=room)
     try:
         yield System(database, syncs)
     finally:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import msgspec
 import pytest_asyncio
 from pytest import LogCaptureFixture  # noqa: PT013
 
 from backfill import Story
+from backfill.tenant_sync.database import DatabaseSource
 from backfill.tenant_sync.leases import Leases, Wish
+from backfill.tenant_sync.source import Reading, Source
 from headwater.database import Database
 from headwater.testing import until
 from producers import Producers
@@ -30,6 +33,22 @@ ALL = {
     "credits": 1,
 }
 """What founded() makes, by table."""
+HIRED = """
+    INSERT INTO tenant_users (user_id, tenant_id, email, name)
+    SELECT one, $1::text::uuid, one || '@people.example', 'Ada' FROM gen_random_uuid() AS one RETURNING *"""
+
+
+class Meanwhile:
+    """A source during whose readings something happens."""
+
+    def __init__(self, source: Source, happens: Callable[[], Awaitable[None]]) -> None:
+        self._source, self._happens = source, happens
+
+    @contextlib.asynccontextmanager
+    async def reading(self, tenant: str, correlation: str) -> AsyncIterator[Reading]:
+        async with self._source.reading(tenant, correlation) as reading:
+            await self._happens()
+            yield reading
 
 
 @pytest_asyncio.fixture
@@ -140,6 +159,34 @@ async def test_a_sync_and_live_events_meet_at_the_gate_whatever_came_first(
     assert forced.success
     assert [await crm.rows(f"crm.{one}") for one in ALL if one != "credit_configs"] == once
     assert len(await runs(crm.database)) == 2
+
+
+async def test_who_comes_while_the_source_is_read_is_not_taken_for_gone(
+    source: Database, crm: Application, producers: Producers
+) -> None:
+    story = Story(source, producers, seed=12)
+    await story.day_one()
+    tenant, seen = story.tenants[0], 0
+
+    async def meanwhile() -> None:
+        """A person, an assignment: said and applied after the snapshot, before anything of it is stored."""
+        nonlocal seen
+        async with source.transaction() as tx:
+            rows = await tx.fetch(HIRED, tenant)
+            await producers.users.created_many(tx, rows)
+        everything = await said(source)
+        await crm.take(*everything)
+        seen += 1
+
+    async with syncing(Meanwhile(DatabaseSource(source, "crm"), meanwhile), crm.database) as syncs:
+        await syncs.ensure_tenant_sync(tenant)
+        await syncs.settled(tenant)
+
+    assert seen == 4
+    assert (await held(crm.database, tenant))["users"] == await source.fetchval(
+        "SELECT count(*) FROM tenant_users"
+    )
+    assert await crm.database.fetchval("SELECT count(*) FROM headwater.ledger WHERE deleted") == 0
 
 
 async def test_what_the_source_does_not_have_any_more_goes_and_comes_back_when_it_is_said_again(
