@@ -63,6 +63,7 @@ def test_a_row_without_its_index_gets_one(address: str) -> None:
         "v1",
         "=",
     ],
+    ids=["stranger", "stranger-old", "other-row", "other-table", "tampered", "plain", "cut", "empty"],
 )
 def test_a_foreign_or_tampered_row_is_told_without_its_value(text: str, versioned: bool) -> None:
     found = judge(TABLE, Row("c1", text, None), AFTER, versioned=versioned)
