@@ -158,7 +158,10 @@ def verify(invocation: Invocation, tolerance: int) -> None:
         async with system.opened(invocation) as wiring:
             return await chat.verify(await wiring.open_source(), await wiring.chat(), tolerance)
 
-    found = invocation.run(work())
+    _verified(invocation, invocation.run(work()))
+
+
+def _verified(invocation: Invocation, found: chat.Verification) -> None:
     data = msgspec.structs.asdict(found)
     lines = [f"{name:18} {cell(value)}" for name, value in data.items() if not name.endswith("_ids")]
     lines += [f"{kind:18} {one}" for kind in ("missing", "extra") for one in data[f"{kind}_ids"][:10]]
@@ -214,7 +217,13 @@ def retry(invocation: Invocation, wanted: tuple[str, ...]) -> None:
 @users.command(
     "sync-all", epilog="Examples:  headwater sync users sync-all  ·  headwater --json sync users sync-all"
 )
-@click.pass_context
-def sync_all(context: click.Context) -> None:
-    """The same as `bulk`, under the name it has in the existing service."""
-    context.invoke(bulk)
+@click.pass_obj
+def sync_all(invocation: Invocation) -> None:
+    """`bulk`, then those leave whom the chat alone has; compares, and ends with 1 when users differ."""
+    from backfill.user_sync.bulk import run_all  # noqa: PLC0415 (help needs no servers)
+
+    async def work() -> chat.Verification:
+        async with system.opened(invocation) as wiring:
+            return await run_all(wiring, invocation.out)
+
+    _verified(invocation, invocation.run(work()))

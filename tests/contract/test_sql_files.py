@@ -63,6 +63,8 @@ def places(file: str) -> tuple[str, ...]:
     """Databases on one of which a file has to be accepted."""
     if file.startswith(("producers/accounts/", "backfill/sql/accounts")):
         return ("accounts",)
+    if file.startswith("backfill/user_sync/"):
+        return ("chat",)
     if file.startswith("consumers/chat/sql/source_"):
         return ("accounts",)
     if file.startswith("consumers/"):
