@@ -54,11 +54,13 @@ class Gate:
             self._generations = {row["subject"]: row["generation"] for row in rows}
             if self._tables:
                 return
+            tables = {}
             for one in self._kept:
                 rows = await connection.fetch(load(__file__, "columns"), one.table)
                 mirrored = Mirrored(self._app, one.subject, one.table, one.key, one.live, one.retire)
                 types = {row["name"]: row["type"] for row in rows}
-                self._tables[one.subject] = Table(await compile_mirror(connection, one), mirrored, types)
+                tables[one.subject] = Table(await compile_mirror(connection, one), mirrored, types)
+            self._tables = tables  # all at once: another tenant's run may look at any moment
 
     def _table(self, subject: str) -> Table:
         if subject not in self._tables:

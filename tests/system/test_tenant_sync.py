@@ -123,6 +123,20 @@ async def test_hundreds_of_logins_at_once_in_two_processes_cost_one_run_and_get_
     assert len({msgspec.json.encode(result.stats) for result in results}) == 1
 
 
+async def test_first_logins_of_many_tenants_at_once_are_all_made_in_turn(
+    source: Database, crm_database: Database, producers: Producers
+) -> None:
+    tenants = [await founded(source, producers, seed=seed) for seed in range(20, 32)]
+    async with syncing(source, crm_database) as syncs:
+        results = await asyncio.gather(*map(syncs.ensure_tenant_sync, tenants))
+        for tenant in tenants:
+            await syncs.settled(tenant)
+
+    assert [result.error for result in results] == [None] * 12
+    assert [await held(crm_database, tenant) for tenant in tenants] == [ALL] * 12
+    assert await runs(crm_database) == [("direct", "completed")] * 12
+
+
 async def test_the_api_fills_the_same_tables_as_the_database(
     source: Database, crm_database: Database, producers: Producers, api: WrapperApi
 ) -> None:
