@@ -22,13 +22,12 @@ import msgspec
 from headwater import failpoints, telemetry
 from headwater.broker import EntryId, provision
 from headwater.broker.protocol import Append
-from headwater.database import Database, Row, load
-from headwater.errors import BrokerRefused, EventError, JobRefused, ServerUnavailable
-from headwater.event import Event
-from headwater.publish import Said
+from headwater.database import Database, load
+from headwater.errors import BrokerRefused, JobRefused, ServerUnavailable
 from headwater.replay import agreeing
 from headwater.replay.backfill import Backfill
 from headwater.replay.behind import Behind
+from headwater.replay.beside import Beside
 from headwater.replay.clearing import Clearing
 from headwater.replay.examining import Finding, examined
 from headwater.replay.jobs import DETAILS, Ahead, Cancelled, Fenced, Job, Jobs, Part, Paused, Step
@@ -37,6 +36,7 @@ from headwater.replay.pacing import Pacer, slower
 from headwater.replay.pages import Pages
 from headwater.replay.progress import parked
 from headwater.replay.sides import Sides
+from headwater.replay.telling import Telling
 from headwater.replay.ways import Ways
 from headwater.replay.window import Window
 from headwater.replay.writers import version_past_writers
@@ -58,6 +58,7 @@ class JobRun:
         self._ahead: dict[str, Ahead] = {}
         self._clearing = Clearing(ways.broker, ways.outgoing.catalogue, job.app)
         self._open = ""
+        self._telling = Telling(ways, job)
         self.job = job
 
     async def run(self) -> str:
@@ -169,50 +170,25 @@ class JobRun:
             await self._jobs.checkpoint(job, backfill.subject, step)
             failpoints.reached("backfill.checkpointed")
 
+        async def say(appends: list[Append], step: Step) -> None:
+            appended = await self._append(appends)
+            failpoints.reached("backfill.appended")
+            await behind.take(msgspec.structs.replace(step, appended=appended))
+
         pages = Pages(ways.source, backfill, job, ways.chunk)
-        async with aclosing(pages.of(part)) as reading, Behind(write) as behind:
+        async with aclosing(pages.of(part)) as reading, Behind(write) as behind, Beside() as saying:
             async for rows in reading:
                 for start in range(0, len(rows), size):
                     some = rows[start : start + size]
-                    step = await self._say(backfill, some, reported < DETAILS)
-                    failpoints.reached("backfill.appended")
+                    appends, step = self._telling.rows(backfill, some, report=reported < DETAILS)
                     details = step.details[: DETAILS - reported]
                     reported += len(details)
                     position = backfill.position(some[-1])
-                    await behind.take(msgspec.structs.replace(step, checkpoint=position, details=details))
+                    step = msgspec.structs.replace(step, checkpoint=position, details=details)
+                    # While these wait for room, the next are made.
+                    await saying.begin(say(appends, step))
+            await saying.end()
             await behind.end()
-
-    async def _say(self, backfill: Backfill, rows: Sequence[Row], report: bool) -> Step:
-        """Append rows as historical events; a row that can not be said is counted and reported, not fatal."""
-        appends: list[Append] = []
-        details: list[dict[str, Any]] = []
-        refused: dict[str, str] = {}
-        for row in rows:
-            try:
-                appends += self._entries(backfill.event(row), row["version"])
-                error = None
-            except (EventError, ValueError, TypeError, KeyError) as problem:
-                refused[row["key"]] = error = f"{type(problem).__name__}: {problem}"[:300]
-            if error:
-                name, value = next(iter(backfill.detail(row).items()))
-                details.append({name: value, "status": "failed", "error": error})
-            elif report:
-                details.append({**backfill.detail(row), "status": "synced"})
-        appended = await self._append(appends)
-        return Step(
-            read=len(rows),
-            published=len(rows) - len(refused),
-            refused=refused,
-            appended=appended,
-            details=details,
-        )
-
-    def _entries(self, event: Event, version: int | None) -> list[Append]:
-        job = self.job
-        said = Said(event, job.tenant, version, correlation=f"sync-{job.tenant}-{job.id}")
-        ways = self._ways
-        envelope = said.envelope(ways.service, realm=ways.realm, target=job.app, job=job.id)
-        return self._ways.outgoing.appends(envelope, ())
 
     async def _append(self, appends: list[Append]) -> dict[str, str]:
         if not appends:
@@ -249,7 +225,9 @@ class JobRun:
             if not rows:
                 return
             appends = [
-                one for row in rows for one in self._entries(backfill.gone(row["key"]), row["version"])
+                one
+                for row in rows
+                for one in self._telling.entries(backfill.gone(row["key"]), row["version"])
             ]
             appended = await self._append(appends)
             await self._jobs.checkpoint(self.job, backfill.subject, Step(appended=appended))
@@ -362,13 +340,14 @@ class JobRun:
         await sides.reopen({row["key"]: row["version"] for row in rows if row["key"] in wanted})
         size = max(1, self._ways.window // 2)
         for start in range(0, len(rows), size):
-            step = await self._say(backfill, rows[start : start + size], report=False)
-            again = Step(appended=step.appended, refused=step.refused)  # rows counted before
+            appends, step = self._telling.rows(backfill, rows[start : start + size], report=False)
+            appended = await self._append(appends)
+            again = Step(appended=appended, refused=step.refused)  # rows counted before
             await self._jobs.checkpoint(self.job, subject, again)
         gone = sorted(set(orphans) - {row["key"] for row in rows})
         for start in range(0, len(gone), size):
             some = gone[start : start + size]
-            appends = [one for key in some for one in self._entries(backfill.gone(key), version)]
+            appends = [one for key in some for one in self._telling.entries(backfill.gone(key), version)]
             step = Step(appended=await self._append(appends))
             await self._jobs.checkpoint(self.job, subject, step)
 

@@ -12,7 +12,8 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from headwater.broker import Broker, lag
 
-PAUSE = 0.01
+PAUSE, LONGEST = 0.004, 0.02
+"""Seconds between looks for room: at first, and when there is none for long."""
 REFRESH = 2.0
 """Seconds for which a group is believed to be alive or not."""
 
@@ -44,8 +45,10 @@ class Window:
         """Wait until `entries` fit on each stream; `keep` runs once a second meanwhile, and may raise."""
         kept = time.monotonic()
         for stream in streams:
+            pause = PAUSE
             while await self.room(stream) < min(entries, self.size):
-                await asyncio.sleep(PAUSE)
+                await asyncio.sleep(pause)
+                pause = min(LONGEST, pause * 1.5)
                 if time.monotonic() - kept > 1.0:
                     await keep()
                     kept = time.monotonic()
