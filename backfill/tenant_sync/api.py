@@ -101,10 +101,13 @@ class ApiReading:
         seen: set[str] = set()
         while number <= last:
             numbers = range(number, min(number + self._access.at_once, last + 1))
-            for answer, at in await _together(self._ask(collection.path, one) for one in numbers):
+            found = await _together(self._ask(collection.path, one) for one in numbers)
+            together: list[Any] = []
+            for answer, _ in found:
                 items, count, last = _read(answer)
-                seen.update(shapes.names(collection, items, len(seen)))
-                yield items, at
+                together += items
+            seen.update(shapes.names(collection, together, len(seen)))
+            yield together, min(at for _, at in found)
             number = numbers[-1] + 1
         if len(seen) < count:
             # Rows moved between pages: to believe them would leave some out, and take those for gone.

@@ -160,14 +160,17 @@ def absent(table: Table) -> str:
     """
     one, types = table.mirrored, table.types
     subject = one.subject.replace("'", "''")
+    # Each key is looked up by itself: of tables that were filled a moment ago the planner knows nothing, and
+    # would walk through all that a tenant has once for every key.
     return (
         "SELECT e.key, l.version\n"
         "  FROM unnest($3::text[], $4::bigint[], $5::bool[]) AS e (key, version, gone)\n"
-        "  LEFT JOIN headwater.ledger AS l\n"
-        f"    ON l.app = $2::text AND l.tenant = $1::text AND l.subject = '{subject}' AND l.key = e.key\n"
-        f"  LEFT JOIN {one.table} AS t ON t.tenant_id = $1::text::{types['tenant_id']}\n"
-        f"   AND t.{one.key} = e.key::{types[one.key]}\n"
+        "  LEFT JOIN LATERAL (SELECT version, deleted FROM headwater.ledger\n"
+        f"         WHERE app = $2::text AND tenant = $1::text AND subject = '{subject}' AND key = e.key\n"
+        "         LIMIT 1) AS l ON true\n"
+        f"  LEFT JOIN LATERAL (SELECT true AS there FROM {one.table} AS t\n"
+        f"         WHERE t.tenant_id = $1::text::{types['tenant_id']}\n"
+        f"           AND t.{one.key} = e.key::{types[one.key]} LIMIT 1) AS t ON true\n"
         " WHERE l.version IS NULL OR l.version < e.version\n"
-        "    OR CASE WHEN l.deleted THEN l.version = e.version AND NOT e.gone\n"
-        f"            ELSE t.{one.key} IS NULL END"
+        "    OR CASE WHEN l.deleted THEN l.version = e.version AND NOT e.gone ELSE t.there IS NULL END"
     )
