@@ -14,6 +14,7 @@ import msgspec
 
 from headwater.broker.client import Broker
 from headwater.broker.entry import EntryId
+from headwater.topology import Catalogue
 from headwater.topology.keys import Keys
 
 T = TypeVar("T")
@@ -67,11 +68,15 @@ async def ask(broker: Broker, keys: Keys, app: str, done: Sequence[str], wanted:
     await broker.pipeline(commands)
 
 
-async def asked(broker: Broker, keys: Keys) -> list[Missing]:
-    """What applications miss now; what is none of ours is left out. Raises BrokerUnavailable."""
-    values = await broker.execute("HVALS", keys.gaps)
-    found = [_read(value, Missing) for value in values]
-    return [one for one in found if one is not None and _well_formed(one.since, one.upto)]
+async def asked(broker: Broker, catalogue: Catalogue) -> list[Missing]:
+    """What the catalogue's applications miss now; what is none of ours is left out.
+
+    On one Redis there may be systems beside each other: what an application of another one misses, only
+    that one's outbox has. Raises BrokerUnavailable.
+    """
+    values = await broker.execute("HVALS", catalogue.keys.gaps)
+    found = [one for one in (_read(value, Missing) for value in values) if one is not None]
+    return [one for one in found if one.app in catalogue.groups and _well_formed(one.since, one.upto)]
 
 
 async def answer(broker: Broker, keys: Keys, missing: Missing, done: Repaired) -> None:

@@ -115,7 +115,7 @@ class Wiring:
         relay = Relay(self.source_url, self.broker, self.outgoing, self.project.enablement, batch)
         relay.measure_with(self.metrics)
         if most := self.settings.relay.repair_rows:
-            relay.repair_with(Repairer(self.republisher(), self.broker, self.project.catalogue.keys, most))
+            relay.repair_with(Repairer(self.republisher(), self.broker, self.project.catalogue, most))
         return relay
 
     def republisher(self) -> Republisher:

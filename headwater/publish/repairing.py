@@ -17,7 +17,7 @@ from headwater.database import Connection
 from headwater.errors import HeadwaterError
 from headwater.publish.republish import Plan, Republisher, Run
 from headwater.publish.span import Span, command, kept, repairing
-from headwater.topology.keys import Keys
+from headwater.topology import Catalogue
 
 log = telemetry.logger(__name__)
 LOOK = 5.0
@@ -31,12 +31,12 @@ class Repairer:
     """Answers what applications ask for."""
 
     def __init__(
-        self, republisher: Republisher, broker: Broker, keys: Keys, most: int, every: float = LOOK
+        self, republisher: Republisher, broker: Broker, catalogue: Catalogue, most: int, every: float = LOOK
     ) -> None:
         """`most`: rows said again for one stream; `every`: seconds between looks."""
         self._republisher = republisher
         self._broker = broker
-        self._keys = keys
+        self._catalogue = catalogue
         self._most = most
         self._every = every
         self._tries: dict[Missing, int] = {}
@@ -57,7 +57,7 @@ class Repairer:
 
         Raises BrokerUnavailable, DatabaseUnavailable, HeadwaterError while somebody else says rows again.
         """
-        asked = await repairs.asked(self._broker, self._keys)
+        asked = await repairs.asked(self._broker, self._catalogue)
         self._tries = {one: self._tries.get(one, 0) for one in asked}
         if self._wanted():
             async with self._republisher.session() as connection:

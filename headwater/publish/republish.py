@@ -118,7 +118,7 @@ class Republisher:
 
     async def covered(self, connection: Connection, span: Span, plan: Plan) -> list[Missing]:
         """What applications miss now that a span brings back whole."""
-        wanted = await repairs.asked(self._broker, self._outgoing.catalogue.keys)
+        wanted = await repairs.asked(self._broker, self._outgoing.catalogue)
         return [one for one in wanted if await self._covers(connection, span, plan, one)]
 
     async def _covers(self, connection: Connection, span: Span, plan: Plan, one: Missing) -> bool:

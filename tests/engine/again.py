@@ -29,7 +29,7 @@ async def again(shop: Shop, streams: dict[str, Between] | None = None, **bounds:
 
 def repairing(shop: Shop, most: int = 1000) -> Repairer:
     """Says again by itself what is missed, up to so many rows of a stream."""
-    return Repairer(republisher(shop), shop.broker, shop.catalogue.keys, most, every=0.1)
+    return Repairer(republisher(shop), shop.broker, shop.catalogue, most, every=0.1)
 
 
 def mending(shop: Shop, most: int = 1000) -> Relay:

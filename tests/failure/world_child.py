@@ -97,7 +97,7 @@ async def build(role: str, name: str) -> tuple[Any, dict[str, float]]:
         relay = Relay(*about)
         if tempo.repairs:
             saying = Republisher(*about)
-            relay.repair_with(Repairer(saying, broker, catalogue.keys, most=1_000_000, every=tempo.repairs))
+            relay.repair_with(Repairer(saying, broker, catalogue, most=1_000_000, every=tempo.repairs))
         return relay, {
             "poll": tempo.poll,
             "lease": tempo.lease,
