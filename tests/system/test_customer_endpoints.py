@@ -220,6 +220,7 @@ async def test_without_a_key_nobody_gets_or_gives_anything(pair: Pair, what: str
 @pytest.mark.parametrize(
     ("key", "method", "path"),
     [(READER, "POST", ""), (READER, "POST", "/trigger"), (SOME, "GET", ""), (ISSUED["auth"][0], "GET", "")],
+    ids=["a reader tells", "a reader triggers", "some tenants' reads", "the service itself reads"],
 )
 async def test_a_key_opens_what_it_is_for(pair: Pair, key: str, method: str, path: str) -> None:
     async with served("auth", pair[0].kept, of("auth", peers=(AdminKey.parse(ISSUED["auth"][1]),))) as auth:
