@@ -18,6 +18,16 @@ backfills = (
 
 commands = {
     "sync users": Entry("backfill.user_sync.commands:users", "Keep the chat's users as the source's are."),
+    "sync customers": Entry(
+        "backfill.customer_sync.commands:customers",
+        "Keep the records of auth service and customer service in step.",
+    ),
+    "keys rotate": Entry(
+        "backfill.customer_sync.key_commands:rotate", "Bring stored e-mail under the newest key."
+    ),
+    "keys upgrade": Entry(
+        "backfill.customer_sync.key_commands:upgrade", "Write e-mail in the format that names its key."
+    ),
     "keys fingerprint": Entry(
         "backfill.customer_sync.key_commands:fingerprint", "Tell which keys are in use, without telling them."
     ),

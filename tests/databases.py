@@ -24,6 +24,8 @@ async def migrated(servers: RunningServers) -> AsyncIterator[dict[str, str]]:
         servers.fresh_database() as hr,
         servers.fresh_database() as users,
         servers.fresh_database() as talk,
+        servers.fresh_database() as auth,
+        servers.fresh_database() as customer,
     ):
         await migrate(source, [SOURCE])
         connection = await connect(source)
@@ -34,7 +36,17 @@ async def migrated(servers: RunningServers) -> AsyncIterator[dict[str, str]]:
             await migrate(url, [APP, (app, migrations[app])])
         await accounts_ready(users)
         await chat_ready(talk)
-        yield {"accounts": users, "chat": talk, "source": source, "crm": crm, "hr": hr}
+        for app, url in (("auth", auth), ("customer", customer)):
+            await migrate(url, [(app, migrations[app])])
+        yield {
+            "accounts": users,
+            "chat": talk,
+            "source": source,
+            "crm": crm,
+            "hr": hr,
+            "auth": auth,
+            "customer": customer,
+        }
 
 
 async def accounts_ready(url: str) -> None:

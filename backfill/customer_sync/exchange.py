@@ -16,8 +16,8 @@ import asyncpg
 import msgspec
 
 from backfill.customer_sync.dialect import Known, Sent, Unreadable, read, write
-from backfill.customer_sync.figures import Standing
 from backfill.customer_sync.peer import Peer, PeerRefused
+from consumers.customer_records.store import Standing
 from consumers.customer_records.vault import Vault
 from headwater import telemetry
 

@@ -4,27 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from consumers.customer_records.meeting import SIDES, Side
+from consumers.customer_records.store import Standing
 
 if TYPE_CHECKING:
     from backfill.customer_sync.exchange import Outcome
     from headwater.telemetry import Metrics
-
-
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """One side's records, as they stand."""
-
-    records: int
-    unsynced: int
-    """The other side has not been told of their last change."""
-    conflicts: int
-    """Open ones."""
-    quarantined: int
-    """Whose e-mail does not open."""
-    age: float | None
-    """Seconds since anything was synced; None when nothing ever was."""
 
 
 class Figures:

@@ -14,6 +14,7 @@ import asyncpg
 import msgspec
 
 from backfill.customer_sync.sealing import Broken, Change, Row, judge
+from consumers.customer_records import store
 from consumers.customer_records.meeting import Side
 from consumers.customer_records.vault import Vault
 from headwater import telemetry
@@ -31,11 +32,9 @@ class Table(NamedTuple):
     text: str = "email_encrypted"
     lookup: str = "email_index"
     """The column that e-mail is looked up by."""
-    quiet: str = "SELECT 1"
-    """What makes a transaction's writes no edits of somebody."""
 
 
-TABLES: dict[Side, Table] = {"auth": Table("client_auth"), "customer": Table("customers")}
+TABLES: dict[Side, Table] = {side: Table(name) for side, name in store.TABLES.items()}
 
 
 class Rotation(msgspec.Struct):
@@ -85,9 +84,8 @@ async def rotate(
 
 
 async def _page(database: Database, table: Table, after: str) -> list[Row]:
-    select = (
-        f"SELECT id, {table.text}, {table.lookup} FROM {table.name} WHERE id > $1 ORDER BY id LIMIT {PAGE}"
-    )
+    columns = f"id, {table.text}, {table.lookup}"
+    select = f"SELECT {columns} FROM public.{table.name} WHERE id > $1 ORDER BY id LIMIT {PAGE}"
     return [Row(*row) for row in await database.fetch(select, after)]
 
 
@@ -108,13 +106,13 @@ async def _write(database: Database, table: Table, changes: Sequence[Change], do
 
 async def _update(database: Database, table: Table, changes: Sequence[Change]) -> int:
     async with database.transaction() as tx:
-        await tx.execute(table.quiet)
+        await tx.execute(store.QUIET)
         return await _updated(tx, table, changes)
 
 
 async def _updated(tx: Tx, table: Table, changes: Sequence[Change]) -> int:
     update = (
-        f"UPDATE {table.name} AS kept SET {table.text} = new.text, {table.lookup} = new.lookup "
+        f"UPDATE public.{table.name} AS kept SET {table.text} = new.text, {table.lookup} = new.lookup "
         "FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS new (id, was, text, lookup) "
         f"WHERE kept.id = new.id AND kept.{table.text} = new.was"
     )

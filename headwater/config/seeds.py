@@ -243,6 +243,10 @@ class CustomerSyncSettings(Section, frozen=True, kw_only=True):
     plain_http: Annotated[
         tuple[str, ...], about("Hosts that may be spoken to over http://; this machine always may.")
     ] = ()
+    prefer: Annotated[
+        Literal["auth", "customer", "nobody"],
+        about("Whose value counts where both services edited one field; nobody: it is left to people."),
+    ] = "auth"
     interval: Annotated[
         float,
         about(

@@ -67,6 +67,8 @@ def places(file: str) -> tuple[str, ...]:
         return ("chat",)
     if file.startswith("consumers/chat/sql/source_"):
         return ("accounts",)
+    if file.startswith("consumers/customer_records/"):
+        return ("auth", "customer")
     if file.startswith("consumers/"):
         return (Path(file).parts[1],)
     if file.startswith(ON_APPLICATIONS):

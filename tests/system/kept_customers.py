@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 
 from backfill.customer_sync.dialect import Known, Unreadable
 from backfill.customer_sync.exchange import Line
-from backfill.customer_sync.figures import Standing
 from consumers.customer_records.meeting import (
     Copy,
     Edit,
@@ -20,6 +19,7 @@ from consumers.customer_records.meeting import (
     first,
     meet,
 )
+from consumers.customer_records.store import Standing
 
 BEGAN = datetime(2026, 1, 7, 9, tzinfo=UTC)
 WORDS = {Verdict.KNOWN: "dropped", Verdict.NEWER: "applied", Verdict.CONCURRENT: "conflict"}

@@ -56,7 +56,7 @@ def of(side: Side, **changed: Any) -> CustomerSyncSettings:
 class Running:
     """One side that is being served."""
 
-    def __init__(self, side: Side, url: str, kept: Kept, service: Service) -> None:
+    def __init__(self, side: Side, url: str, kept: Any, service: Service) -> None:
         self.url, self.kept, self.service = url, kept, service
         self.path = url + PATHS[side]
 
@@ -76,7 +76,7 @@ Pair = tuple[Running, Running]
 
 
 @contextlib.asynccontextmanager
-async def served(side: Side, kept: Kept, settings: CustomerSyncSettings) -> AsyncIterator[Running]:
+async def served(side: Side, kept: Any, settings: CustomerSyncSettings) -> AsyncIterator[Running]:
     metrics = Metrics()
     service = Service(side, kept, settings, Figures(metrics))
     together = Settings(customer_sync=settings, admin=LIMITS)
