@@ -145,7 +145,7 @@ def sql(invocation: Invocation, only: str | None) -> None:
     project = find(invocation.project_dir)
     found = [place for place in declared(project) if only in {None, place.name}]
     if not found:
-        names = ", ".join(["source", *project.applications])
+        names = ", ".join(place.name for place in declared(project))
         raise click.UsageError(f"no such database {only!r}; there are: {names}")
     data = {place.name: _statements(place, project.attached) for place in found}
     text = "\n".join(f"-- database: {name}\n{''.join(some)}" for name, some in data.items())

@@ -61,12 +61,10 @@ async def databases(servers: RunningServers) -> AsyncIterator[dict[str, str]]:
 
 def places(file: str) -> tuple[str, ...]:
     """Databases on one of which a file has to be accepted."""
-    if file.startswith(("producers/accounts/", "backfill/sql/accounts")):
+    if file.startswith(("producers/accounts/", "backfill/sql/accounts", "consumers/chat/sql/source_")):
         return ("accounts",)
     if file.startswith("backfill/user_sync/"):
         return ("chat",)
-    if file.startswith("consumers/chat/sql/source_"):
-        return ("accounts",)
     if file.startswith("consumers/customer_records/"):
         return ("auth", "customer")
     if file.startswith("consumers/"):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
@@ -22,6 +24,7 @@ from headwater.database import Database
 from headwater.database.migrate import migrate
 from headwater.testing import RunningServers
 from tests.system.peers import old_service
+from tests.system.running import ROOT
 from tests.system.test_customer_endpoints import KEY, Running, of, served
 
 VAULT = Vault(Key.of(KEY.reveal()))
@@ -333,3 +336,50 @@ async def test_with_an_existing_service_over_http_both_databases_hold_the_same_p
     assert rows["a1"]["email"] == f"ada@{PLANTED}"
     assert sorted(await auth.all()) == ["a1", "c1"]
     assert (await auth.store.standing()).unsynced == 0
+
+
+async def test_the_commands_set_up_serve_sync_and_change_keys(servers: RunningServers) -> None:
+    async with servers.fresh_database() as auth, servers.fresh_database() as customer:
+        names = {"HEADWATER_APP_AUTH_URL": auth, "HEADWATER_APP_CUSTOMER_URL": customer}
+        names |= {"ENCRYPTION_KEY": KEY.reveal(), "HEADWATER_EMBEDDED": "off"}
+        assert (await headwater("db", "migrate", **names))[0] == 0
+        database = await Database.open(auth)
+        await Store(database, "auth", VAULT).edit("c1", name="Ada", email=f"ada@{PLANTED}")
+        code, text = await headwater("--json", "sync", "customers", "status", **names)
+        assert (code, json.loads(text)["sides"]["auth"]["unsynced"]) == (1, 1)
+
+        key = {"HEADWATER_CUSTOMER_SYNC_ANONYMOUS": "auth", "HEADWATER_CUSTOMER_SYNC_INTERVAL": "0"}
+        words = ("sync", "customers", "serve", "--side", "customer", "--port", "0")
+        serving = await started(*words, **names, **key)
+        assert serving.stderr is not None
+        said = b""
+        while b"serving the customer side on" not in said:
+            said = await serving.stderr.readline()
+        url = said.decode().split(" on ")[1].strip().removesuffix("/api/v3")
+        there = {**names, "CUSTOMER_SERVICE_URL": url}
+        code, text = await headwater("--json", "sync", "customers", "trigger", **there)
+        serving.terminate()
+        assert (code, json.loads(text)["pushed"]["counts"]) == (0, {"applied": 1})
+        assert await serving.wait() == 0
+
+        newer = {**names, "ENCRYPTION_KEY": "b1" * 31 + "02"}
+        newer["HEADWATER_CUSTOMER_SYNC_OLDER_KEYS"] = KEY.reveal()
+        for expected in (1, 0):
+            code, text = await headwater("--json", "keys", "rotate", **newer)
+            done = json.loads(text)["sides"]
+            assert (code, done["auth"]["changed"], done["customer"]["changed"]) == (0, expected, expected)
+        assert (await headwater("keys", "rotate", "--dry-run", **names))[0] == 1  # what it says does not open
+        await database.close()
+
+
+async def started(*words: str, **names: str) -> asyncio.subprocess.Process:
+    pipes = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.PIPE}
+    program = (sys.executable, "-m", "headwater", *words)
+    return await asyncio.create_subprocess_exec(*program, env={**os.environ, **names}, cwd=ROOT, **pipes)
+
+
+async def headwater(*words: str, **names: str) -> tuple[int | None, str]:
+    process = await started(*words, **names)
+    out, error = await process.communicate()
+    assert PLANTED not in (out + error).decode()
+    return process.returncode, out.decode()

@@ -90,7 +90,9 @@ async def application(wiring: Wiring, place: Place, *, production: bool) -> Asyn
         yield fail(f"{app} migrations", f"not applied: {', '.join(lacking)}", "headwater db migrate")
         return
     yield ok(f"{app} migrations")
-    consumer = wiring.project.applications[app]
+    consumer = wiring.project.applications.get(app)
+    if consumer is None:  # a database of the project that no worker writes
+        return
     yield await _fits(database, consumer)
     async for one in _keys(database, consumer):
         yield one
