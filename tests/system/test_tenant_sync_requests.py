@@ -18,8 +18,10 @@ import pytest
 import pytest_asyncio
 
 import headwater
+from backfill.tenant_sync.checks import checks
 from backfill.tenant_sync.requests import Requests
 from headwater import cli
+from headwater.config import load
 from headwater.database import Database
 from headwater.event import Envelope
 from headwater.publish import Said
@@ -209,3 +211,22 @@ async def test_the_command_makes_what_is_due(
 
     assert done == (0, {"schema": "headwater.sync.tenants.v1", "made": 1})
     assert (await held(crm.database, tenant))["users"] == 10
+
+
+async def test_the_doctor_tells_of_syncs_that_nobody_makes_and_of_flags_that_contradict_each_other(
+    source: Database, crm: Application, producers: Producers
+) -> None:
+    tenant = await founded(source, producers)
+    settings = load(ROOT, environ(source, crm.database, USE_TEMPORAL_FOR_AUTH="true"), {})
+
+    async def found() -> dict[str, str]:
+        return {one.check: one.state async for one in checks(settings) if one.check.startswith("tenant sync")}
+
+    before = await found()
+    await crm.take(required(tenant))
+    early = await found()
+    await crm.database.execute("UPDATE crm.tenant_syncs SET requested_at = now() - interval '5 minutes'")
+    late = await found()
+
+    assert before == early == {"tenant sync method": "warn", "tenant sync requests": "ok"}
+    assert late["tenant sync requests"] == "warn"
