@@ -2,6 +2,7 @@
 
 from backfill import assignments, credits, organizations, roles, users  # noqa: A004
 from backfill.checks import checks
+from backfill.customer_sync.mounts import mounts
 from backfill.endpoints import application as http
 from backfill.story import Story
 from headwater.cli.lazy import Entry
@@ -36,4 +37,4 @@ commands = {
 }
 """What the command line gets from this project, by its whole path."""
 
-__all__ = ["Story", "backfills", "checks", "commands", "http"]
+__all__ = ["Story", "backfills", "checks", "commands", "http", "mounts"]

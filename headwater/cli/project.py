@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -61,6 +61,8 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     """By their whole path: `sync users`. Where the project names none, none."""
     checks: Callable[[Settings], AsyncIterator[Finding]] | None
     """What doctor asks beside its own checks."""
+    mounts: Callable[[Any], Awaitable[Mapping[str, Any]]] | None
+    """From a wiring, what the admin interface serves beside `http`: applications by prefix."""
 
     @property
     def mirrored(self) -> dict[str, dict[str, Mirrored]]:
@@ -128,6 +130,7 @@ def find(directory: Path, *, prefix: str = "", aside: Sequence[str] = ()) -> Pro
         story=backfill.Story,
         commands=dict(getattr(backfill, "commands", {})),
         checks=getattr(backfill, "checks", None),
+        mounts=getattr(backfill, "mounts", None),
     )
     check(project)
     return project

@@ -221,10 +221,11 @@ class Wiring:
         history, producer = await self.history(), self.producer()
         sinks = await self.open_sinks(self.project.applications)
         fresh = Freshness(self.broker, self.project.catalogue, sinks)
+        beside = await self.project.mounts(self) if self.project.mounts is not None else {}
         mounted = {prefix: self.project.http(history, producer) for prefix in ("/admin", "/api/suite/admin")}
         agree = agreement.Agreement(Reconciler(history))
         # The longer prefixes first: they would never be asked.
-        return {PREFIX: fresh.application(), agreement.PREFIX: agree.application(), **mounted}
+        return {PREFIX: fresh.application(), agreement.PREFIX: agree.application(), **beside, **mounted}
 
     async def close(self) -> None:
         """Close everything, last opened first. Idempotent."""

@@ -11,21 +11,26 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
 
+import aiohttp
 import pytest
 import pytest_asyncio
 
+from backfill.customer_sync.mounts import mounts
 from backfill.customer_sync.records import StoreRecords
 from consumers import migrations
 from consumers.customer_records.meeting import SIDES, Edit, Field, Side
 from consumers.customer_records.store import Incoming, Record, Store
 from consumers.customer_records.vault import FORM, Key, Vault
-from headwater.config import Dsn
+from headwater.admin import KeyRing, admin_application, run_admin
+from headwater.cli.project import find
+from headwater.cli.wiring import wired
+from headwater.config import Dsn, Settings
 from headwater.database import Database
 from headwater.database.migrate import migrate
 from headwater.testing import RunningServers
 from tests.system.peers import old_service
 from tests.system.running import ROOT
-from tests.system.test_customer_endpoints import KEY, Running, of, served
+from tests.system.test_customer_endpoints import ISSUED, KEY, LIMITS, Running, of, served
 
 VAULT = Vault(Key.of(KEY.reveal()))
 TABLE = {"auth": "client_auth", "customer": "customers"}
@@ -383,3 +388,21 @@ async def headwater(*words: str, **names: str) -> tuple[int | None, str]:
     out, error = await process.communicate()
     assert PLANTED not in (out + error).decode()
     return process.returncode, out.decode()
+
+
+async def test_the_admin_interface_serves_the_sides_whose_databases_it_knows(both: dict[Side, Sided]) -> None:
+    await both["auth"].store.edit("c1", name="Ada", email=f"ada@{PLANTED}")
+    apps = {side: Dsn(one.database.url) for side, one in both.items()}
+    settings = Settings(apps=apps, admin=LIMITS, customer_sync=of("auth"))
+    async with wired(find(ROOT), settings) as wiring:
+        app = admin_application(KeyRing(LIMITS.keys), mounts=await mounts(wiring), limits=LIMITS)
+        async with run_admin(app, "127.0.0.1", 0) as (_, port), aiohttp.ClientSession() as session:
+            url = f"http://127.0.0.1:{port}/api/v3"
+            headers = {"X-API-Key": ISSUED["ops"][0]}
+            found = {}
+            for path in ("auth", "customers"):
+                async with session.get(f"{url}/{path}/sync", headers=headers) as answer:
+                    found[path] = [one["id"] for one in await answer.json()]
+    assert found == {"auth": ["c1"], "customers": []}
+    async with wired(find(ROOT), Settings(apps=apps)) as wiring:
+        assert await mounts(wiring) == {}
