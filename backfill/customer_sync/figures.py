@@ -12,6 +12,13 @@ if TYPE_CHECKING:
     from headwater.telemetry import Metrics
 
 
+NAMES = (
+    *("headwater_customers_unsynced", "headwater_customers_conflicts", "headwater_customers_quarantined"),
+    *("headwater_customers_last_sync_age_seconds", "headwater_customers_synced_total"),
+)
+"""Every one of them, by `side`."""
+
+
 class Figures:
     """One process's. A direction is called by the service that tells: `auth` is auth → customer."""
 

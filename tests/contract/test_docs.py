@@ -25,6 +25,7 @@ import pytest
 import backfill
 import consumers
 import streams
+from backfill.customer_sync.figures import NAMES as CUSTOMERS
 from backfill.service import Options, Toggle
 from backfill.user_sync import figures
 from headwater import cli, config, errors
@@ -524,7 +525,7 @@ def test_tests_that_pages_name_exist() -> None:
 
 def settings() -> set[str]:
     names = {name for one in config.describe() for name in (one.name, *one.aliases)}
-    return names | {f"HEADWATER_APP_{one.app.upper()}_URL" for one in consumers.applications} | FOREIGN_NAMES
+    return names | {f"HEADWATER_APP_{name.upper()}_URL" for name in consumers.migrations} | FOREIGN_NAMES
 
 
 def test_settings_that_pages_name_exist() -> None:
@@ -534,7 +535,9 @@ def test_settings_that_pages_name_exist() -> None:
 
 
 def test_metrics_that_pages_name_exist() -> None:
-    known = {family.name for family in families(Metrics())} | COLUMNS | {*figures.OWN, *figures.SEED}
+    known = (
+        {family.name for family in families(Metrics())} | COLUMNS | {*figures.OWN, *figures.SEED, *CUSTOMERS}
+    )
     named = {(page, code.split()[0]) for page, code in quoted(r"headwater_\w+(?: [<>=]+ \d+)?")}
 
     assert {(page, name) for page, name in named if name not in known} == set()
