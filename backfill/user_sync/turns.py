@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import asyncpg
 
 from headwater import clock, telemetry
+from headwater.cli.loops import cut_off
 from headwater.errors import HeadwaterError
 from headwater.patience import either, pause
 from producers.accounts.pace import Breaker, Waits
@@ -22,6 +23,8 @@ from producers.accounts.sweep import Superseded, Swept
 log = telemetry.logger(__name__)
 WARN_AT = 0.8
 """Share of the interval from which on a sweep is too slow."""
+DRAIN = 25.0
+"""Seconds of `drain`: within the thirty of a graceful stop the relay and the worker end, too."""
 ELSEWHERE = 0.5
 """Seconds until the next look, after another process was found sweeping."""
 
@@ -50,6 +53,8 @@ class Turns:
         self._tell = tell
         self._stopping = asyncio.Event()
         self.breaker = Breaker(pause=interval)
+        self.drain = DRAIN
+        """Seconds that the pass in hand may go on after a stop."""
         self.active = False
         self.sweeping = False
         self.swept = 0
@@ -97,14 +102,26 @@ class Turns:
         self.sweeping = True
         working = asyncio.create_task(self._tries(), name="sweep")
         try:
-            done, _ = await asyncio.wait({working}, timeout=max(0.0, due - clock.monotonic()))
-            if not done:
+            if not await self._ended(working, max(0.0, due - clock.monotonic())):
                 self.overlaps += 1
                 log.warning("sweep.still_running", text="Previous sync still in progress, the next one waits")
-            await working
+                await self._ended(working, None)
         finally:
             self.sweeping = False
-            working.cancel()
+            await cut_off([working])  # its place is kept: the next process goes on behind its last page
+        if not working.cancelled():
+            working.result()
+
+    async def _ended(self, working: asyncio.Task[None], seconds: float | None) -> bool:
+        """Whether it ended in that time. After a stop it has `drain` more seconds, and counts as ended."""
+        stopping = asyncio.create_task(self._stopping.wait(), name="stopping")
+        try:
+            await asyncio.wait({working, stopping}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            if self._stopping.is_set() and not working.done():
+                await asyncio.wait({working}, timeout=self.drain)
+        finally:
+            stopping.cancel()
+        return working.done() or self._stopping.is_set()
 
     async def _tries(self) -> None:
         retries = 0 if self.breaker.state == "open" else self._waits.retries

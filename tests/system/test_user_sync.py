@@ -205,3 +205,16 @@ async def test_a_user_that_can_not_be_said_is_told_once_and_stops_nobody(
         await until(lambda: one.turns.swept == 2)
 
     assert [(kind, about) for kind, about, _ in one.told] == [("SYNC_USER_FAILED", str(user(2)))]
+
+
+async def test_a_stop_does_not_wait_for_ever_for_a_sweep_that_hangs(
+    servers: RunningServers, templates: dict[str, str]
+) -> None:
+    async with opened(servers, templates["accounts"]) as world, world.source.transaction() as tx:
+        await tx.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
+        async with turning(world, interval=60.0) as one:
+            one.turns.drain = 0.1
+            await until(lambda: one.turns.sweeping)
+
+    assert not one.turns.active
+    assert one.turns.passes == 0
