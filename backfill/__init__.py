@@ -23,6 +23,12 @@ commands = {
         "backfill.customer_sync.commands:customers",
         "Keep the records of auth service and customer service in step.",
     ),
+    "conflicts list": Entry(
+        "backfill.customer_sync.conflict_commands:listed", "List conflicts that wait for somebody."
+    ),
+    "conflicts resolve": Entry(
+        "backfill.customer_sync.conflict_commands:resolve", "Say whose value counts in a conflict."
+    ),
     "keys rotate": Entry(
         "backfill.customer_sync.key_commands:rotate", "Bring stored e-mail under the newest key."
     ),

@@ -90,6 +90,16 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds since anything was synced; None when nothing ever was."""
 
 
+class Open(msgspec.Struct, frozen=True, kw_only=True):
+    """A conflict that nobody has resolved; of the values only the names."""
+
+    id: str
+    clashes: list[str]
+    mine: str
+    theirs: str
+    found_at: datetime
+
+
 class Store:
     """The records of one side."""
 
@@ -224,6 +234,48 @@ class Store:
     async def delete(self, record: str) -> None:
         """Somebody deletes a record here; its tombstone stays, and travels."""
         await self._database.execute(load(__file__, "remove"), record)
+
+    async def conflicts(self) -> list[Open]:
+        """Those that wait for somebody, the oldest first."""
+        rows = await self._database.fetch(load(__file__, "open_conflicts"), None)
+        return [
+            Open(
+                id=row["id"],
+                clashes=row["clashes"],
+                mine=json.loads(row["mine"])["name"][0],
+                theirs=json.loads(row["theirs"])["name"][0],
+                found_at=row["found_at"],
+            )
+            for row in rows
+        ]
+
+    async def resolve(self, record: str, prefer: Side) -> bool:
+        """Join what stands here with the other copy, clashing fields as one side has them.
+
+        False: it has no open conflict. The joined copy has both sides' edits in it, so the other side
+        takes it as it is. Raises Sealed: one of the two does not open.
+        """
+        async with self._database.transaction() as tx:
+            await tx.execute(QUIET)
+            await tx.fetch(load(__file__, "lock"), record)
+            row = await tx.fetchrow(load(__file__, "held"), record)
+            conflict = await tx.fetchrow(load(__file__, "open_conflicts"), record)
+            if row is None or conflict is None:
+                return False
+            mine, theirs = self._opened(row), self._unsealed(record, json.loads(conflict["theirs"]))
+            if isinstance(mine, Broken):
+                raise Sealed(mine.reason)
+            joined = meet(mine.copy, theirs, prefer).copy
+            told = Incoming(record, theirs, theirs.name.value, theirs.email.value, theirs.vector.version)
+            await self._write(tx, told, joined, new=False)
+            await tx.execute(load(__file__, "settle"), record, f"somebody preferred {prefer}")
+            return True
+
+    def _unsealed(self, record: str, data: dict[str, Any]) -> Copy:
+        (name, *name_edit), (sealed, *email_edit) = data["name"], data["email"]
+        email = self._vault.open(self._table, record, sealed)
+        fields = Field(name, Edit(*name_edit)), Field(email, Edit(*email_edit))
+        return Copy(Vector(*data["vector"]), *fields, gone=Vector(*data["gone"]))
 
     async def standing(self) -> Standing:
         """How this side stands."""

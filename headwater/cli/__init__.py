@@ -45,6 +45,7 @@ TABLE = {
     ),
     "bench": Entry("headwater.bench.command:command", "Measure speed beside what the servers can give."),
     "sync": Entry("headwater.cli.mounted:sync", "Run the project's own syncs."),
+    "conflicts": Entry("headwater.cli.mounted:conflicts", "See what two sides edited at once; resolve it."),
     "keys": Entry("headwater.cli.mounted:keys", "Look at the keys that seal what is stored; change them."),
     "config": Entry("headwater.cli.config:command", "Show and check settings."),
 }

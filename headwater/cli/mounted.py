@@ -65,3 +65,8 @@ def sync() -> None:
 @click.group("keys", cls=Mounted, epilog="Examples:  headwater keys fingerprint")
 def keys() -> None:
     """The keys under which the project seals what it stores."""
+
+
+@click.group("conflicts", cls=Mounted, epilog="Examples:  headwater conflicts list")
+def conflicts() -> None:
+    """What two sides edited without knowing of each other."""

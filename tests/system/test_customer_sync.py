@@ -142,6 +142,18 @@ async def test_where_nobody_is_preferred_each_keeps_its_own_until_somebody_decid
     assert "left to somebody" in taken.reason
     assert await both["auth"].sql("SELECT name FROM TABLE") == "Ada again"
     assert (await auth.standing()).conflicts == 1
+    (conflict,) = await auth.conflicts()
+    assert (conflict.clashes, conflict.mine, conflict.theirs) == (["name"], "Ada again", "Bob")
+
+    assert await auth.resolve("c1", "customer")
+
+    assert not await auth.resolve("c1", "customer")
+    assert await both["auth"].sql("SELECT name FROM TABLE") == "Bob"
+    held = await auth.page(1, "", unsynced=True)
+    assert isinstance(held[0], Record)
+    assert held[0].copy.vector.holds(vector)
+    assert held[0].copy.vector.auth == 2
+    assert (await auth.receive(theirs)).verdict == "dropped"
 
 
 @pytest.mark.parametrize("seed", range(6))
