@@ -52,7 +52,7 @@ class Endpoints:
         legacy: frozenset[str] = frozenset(),
     ) -> None:
         """`exchange`: None where the other service is not named; `anonymous`, `legacy`: names of services."""
-        self.side = side
+        self.side: Side = side
         self._records, self._vault, self._exchange = records, vault, exchange
         self._anonymous, self._legacy = anonymous, legacy
 

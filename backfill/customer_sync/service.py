@@ -85,7 +85,7 @@ class Service:
         self, side: Side, records: Records, settings: CustomerSyncSettings, figures: Figures | None = None
     ) -> None:
         """Raises SettingsError: no key, or an address that is not fit."""
-        self.side = side
+        self.side: Side = side
         self._settings, self._figures = settings, figures
         self._vault = vault_of(settings)
         terms = terms_of(settings, other(side))

@@ -77,7 +77,8 @@ class Sides:
 
     async def trigger(self, side: Side | None) -> Outcome:
         """Sync one side with the other service now. Raises what an exchange raises, and SettingsError."""
-        asking: Side = side if side is not None else [*self.here, *SIDES][0]
+        here: list[Side] = [*self.here, *SIDES]
+        asking: Side = side if side is not None else here[0]
         service = await self.service(asking)
         if service.peer is None or service.exchange is None:
             name = f"{other(asking).upper()}_SERVICE_URL"

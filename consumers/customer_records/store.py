@@ -105,8 +105,10 @@ class Store:
 
     def __init__(self, database: Database, side: Side, vault: Vault, prefer: Side | None = "auth") -> None:
         """`prefer`: whose value counts where both edited one field; None leaves that to people."""
-        self.side, self._table = side, TABLES[side]
-        self._database, self._vault, self._prefer = database, vault, prefer
+        self.side: Side = side
+        self._prefer: Side | None = prefer
+        self._table = TABLES[side]
+        self._database, self._vault = database, vault
 
     async def page(self, limit: int, after: str, *, unsynced: bool) -> list[Record | Broken]:
         """In order of their ids, tombstones among them; those that do not open are set aside, too."""
