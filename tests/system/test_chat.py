@@ -15,10 +15,13 @@ import pytest_asyncio
 from consumers import chat
 from consumers.chat import transform
 from headwater.database import Database
+from headwater.delivery import letters
 from headwater.delivery.outcome import Ack, Park
+from headwater.delivery.work import Delivery
 from headwater.event import Envelope
 from headwater.publish import Said
 from headwater.testing import RunningServers
+from schemas import codec
 from schemas.accounts import AccountChanged, AccountDeleted
 from tests.system.conftest import Application
 
@@ -233,3 +236,19 @@ async def test_errors_are_of_a_closed_list_of_types_and_keep_what_was_said(talk:
     assert len(await chat.listed(talk, limit=3)) == 3
     documented = "SELECT error_type, COUNT(*), MAX(created_at) AS last_occurrence FROM sync_errors GROUP BY 1"
     assert len(await talk.fetch(documented)) == len(chat.TYPES)
+
+
+async def test_a_fact_that_is_parked_again_is_the_same_error_and_over_with_either_letter(
+    talk: Database,
+) -> None:
+    envelope, why = changed(1), Park("rejected", "the phone is taken\nby somebody", 1)
+    for entry in ("1-0", "2-0"):
+        delivery = Delivery("user-accounts", entry, codec.encode(envelope))
+        await letters.park(talk, "chat", [letters.Parked(delivery, why, envelope)])
+
+    [problem] = await chat.listed(talk, unresolved=True)
+    assert (problem.error_type, problem.error_message) == ("UPSERT_USER_FAILED", "the phone is taken")
+    assert problem.error_stack == why.error
+    assert len(await chat.retry(talk, "chat", [person(1)])) == 2
+    await talk.execute("UPDATE headwater.dead_letter SET state = 'replayed' WHERE entry = '2-0'")
+    assert await chat.listed(talk, unresolved=True) == []

@@ -13,7 +13,7 @@ from consumers import chat
 from headwater.cli.invocation import Invocation
 from headwater.testing import RunningServers, until
 from tests.system.running import ROOT
-from tests.system.user_sync import World, opened
+from tests.system.user_sync import Run, World, opened
 
 INSERT = "INSERT INTO users (id, first_name, phone, status) VALUES ($1, $2, $3, 'active')"
 
@@ -39,7 +39,7 @@ async def test_a_phone_collision_is_recorded_once_stops_nobody_and_is_over_when_
     servers: RunningServers, templates: dict[str, str]
 ) -> None:
     async with opened(servers, templates["accounts"]) as world, world.running() as run:
-        await until(lambda: run.process.bell.listening and run.process.turns.passes)
+        await until(lambda: ready(world, run))
         await world.source.execute(INSERT, user(1), "Ada", "111")
         await until(lambda: known(world, {"Ada"}))
         await world.source.execute(INSERT, user(2), "Bob", "111")
@@ -72,7 +72,7 @@ async def test_a_parked_user_is_applied_when_it_is_asked_for_and_the_other_has_g
     servers: RunningServers, templates: dict[str, str]
 ) -> None:
     async with opened(servers, templates["accounts"]) as world, world.running() as run:
-        await until(lambda: run.process.bell.listening and run.process.turns.passes)
+        await until(lambda: ready(world, run))
         await world.source.execute(INSERT, user(1), "Ada", "111")
         await until(lambda: known(world, {"Ada"}))
         await world.source.execute(INSERT, user(2), "Bob", "111")
@@ -120,6 +120,13 @@ async def test_missed_deletions_are_found(servers: RunningServers, templates: di
     assert (found.missing_ids, found.extra_ids) == ([str(user(1))], [str(user(4))])
     assert not found.consistent
     assert (found.recent_source, found.recent_chat, found.recent_difference) == (3, 3, 0)
+
+
+async def ready(world: World, run: Run) -> bool:
+    """Whether changes are heard, and the bulk sync of the first start, which says all once more, is over."""
+    query = "SELECT count(*) FROM headwater.job WHERE finished_at IS NOT NULL"
+    heard = run.process.bell.listening and run.process.turns.passes > 0
+    return heard and bool(await world.source.fetchval(query))
 
 
 async def known(world: World, names: set[str]) -> bool:
