@@ -37,6 +37,7 @@ class Sweeps(Protocol):
 
     async def sweep(self) -> Swept:
         """One pass."""
+        ...
 
 
 class Turns:
