@@ -135,8 +135,7 @@ class Store:
                 return Taken("refused", "another record has the same address")
 
     async def _receive(self, tx: Tx, incoming: Incoming) -> Taken:
-        await tx.fetch(load(__file__, "lock"), incoming.id)
-        row = await tx.fetchrow(load(__file__, "held"), incoming.id)
+        row = await _locked(tx, incoming.id)
         mine = None if row is None else self._opened(row)
         if isinstance(mine, Broken):
             await tx.execute(load(__file__, "set_aside"), [mine.id], [mine.reason], [])
@@ -257,21 +256,27 @@ class Store:
         False: it has no open conflict. The joined copy has both sides' edits in it, so the other side
         takes it as it is. Raises Sealed: one of the two does not open.
         """
-        async with self._database.transaction() as tx:
-            await tx.execute(QUIET)
-            await tx.fetch(load(__file__, "lock"), record)
-            row = await tx.fetchrow(load(__file__, "held"), record)
-            conflict = await tx.fetchrow(load(__file__, "open_conflicts"), record)
-            if row is None or conflict is None:
-                return False
-            mine, theirs = self._opened(row), self._unsealed(record, json.loads(conflict["theirs"]))
-            if isinstance(mine, Broken):
-                raise Sealed(mine.reason)
-            joined = meet(mine.copy, theirs, prefer).copy
-            told = Incoming(record, theirs, theirs.name.value, theirs.email.value, theirs.vector.version)
-            await self._write(tx, told, joined, new=False)
-            await tx.execute(load(__file__, "settle"), record, f"somebody preferred {prefer}")
-            return True
+        while True:
+            try:
+                async with self._database.transaction() as tx:
+                    await tx.execute(QUIET)
+                    return await self._resolve(tx, record, prefer)
+            except _Raced:
+                continue
+
+    async def _resolve(self, tx: Tx, record: str, prefer: Side) -> bool:
+        row = await _locked(tx, record)
+        conflict = await tx.fetchrow(load(__file__, "open_conflicts"), record)
+        if row is None or conflict is None:
+            return False
+        mine, theirs = self._opened(row), self._unsealed(record, json.loads(conflict["theirs"]))
+        if isinstance(mine, Broken):
+            raise Sealed(mine.reason)
+        joined = meet(mine.copy, theirs, prefer).copy
+        told = Incoming(record, theirs, theirs.name.value, theirs.email.value, theirs.vector.version)
+        await self._write(tx, told, joined, new=False)
+        await tx.execute(load(__file__, "settle"), record, f"somebody preferred {prefer}")
+        return True
 
     def _unsealed(self, record: str, data: dict[str, Any]) -> Copy:
         (name, *name_edit), (sealed, *email_edit) = data["name"], data["email"]
@@ -296,3 +301,13 @@ class Store:
             Vector(row["gone_auth"], row["gone_customer"]),
         )
         return Record(row["id"], copy, row["created_at"], row["updated_at"], row["last_sync_at"])
+
+
+async def _locked(tx: Tx, record: str) -> Row | None:
+    """Row, then copy, then both as they are now. Raises _Raced: the row was made in between."""
+    stood = await tx.fetch(load(__file__, "lock"), record)
+    await tx.fetch(load(__file__, "lock_copy"), record)
+    row = await tx.fetchrow(load(__file__, "held"), record)
+    if row is not None and row["stands"] and not stood:
+        raise _Raced
+    return row

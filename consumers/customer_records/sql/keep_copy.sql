@@ -10,5 +10,6 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::text, $11,
        name_side = excluded.name_side, name_number = excluded.name_number,
        email_side = excluded.email_side, email_number = excluded.email_number,
        gone_auth = excluded.gone_auth, gone_customer = excluded.gone_customer,
-       name = excluded.name, email_encrypted = excluded.email_encrypted, gone_at = excluded.gone_at
+       name = excluded.name, email_encrypted = excluded.email_encrypted, gone_at = excluded.gone_at,
+       synced_at = NULL
  WHERE NOT $12::bool

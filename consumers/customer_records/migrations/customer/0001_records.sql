@@ -72,7 +72,9 @@ CREATE FUNCTION customer_sync.own(old int, side text, wanted text) RETURNS int
     LANGUAGE sql IMMUTABLE AS $$ SELECT old + (side = wanted)::int $$;
 
 -- A write that is not the sync's own is an edit of this side.
-CREATE FUNCTION customer_sync.count_edit() RETURNS trigger LANGUAGE plpgsql AS $$
+-- Runs as its owner: who writes the table needs no rights beside it.
+CREATE FUNCTION customer_sync.count_edit() RETURNS trigger LANGUAGE plpgsql
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     side constant text := TG_ARGV[0];
     kept customer_sync.copy;
@@ -91,6 +93,9 @@ BEGIN
     VALUES (coalesce(NEW.id, OLD.id), side, 1, side, 1)
     ON CONFLICT (id) DO UPDATE SET id = c.id
     RETURNING * INTO kept;
+    IF TG_OP = 'INSERT' AND EXISTS (SELECT FROM customer_sync.record WHERE id = NEW.id) THEN
+        RETURN NEW;  -- ON CONFLICT: the update that follows counts, and knows what it changes
+    END IF;
     kept.auth_edits := customer_sync.own(kept.auth_edits, side, 'auth');
     kept.customer_edits := customer_sync.own(kept.customer_edits, side, 'customer');
     number := CASE side WHEN 'auth' THEN kept.auth_edits ELSE kept.customer_edits END;
@@ -98,7 +103,7 @@ BEGIN
         UPDATE customer_sync.copy
            SET auth_edits = kept.auth_edits, customer_edits = kept.customer_edits,
                gone_auth = kept.auth_edits, gone_customer = kept.customer_edits,
-               name = OLD.name, email_encrypted = OLD.email_encrypted, gone_at = clock_timestamp()
+               name = OLD.name, email_encrypted = OLD.email_encrypted, gone_at = clock_timestamp(), synced_at = NULL
          WHERE id = OLD.id;
         RETURN OLD;
     END IF;
@@ -120,7 +125,8 @@ BEGIN
            name = NULL, email_encrypted = NULL, gone_at = NULL
      WHERE id = NEW.id;
     NEW.sync_version := kept.auth_edits + kept.customer_edits;
-    NEW.updated_at := clock_timestamp();
+    -- Behind the last sync whatever the clocks say: the other side's may be ahead.
+    NEW.updated_at := greatest(clock_timestamp(), NEW.last_sync_at + interval '1 microsecond');
     IF TG_OP = 'INSERT' THEN
         NEW.last_sync_at := NULL;
     END IF;
