@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import signal
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
@@ -13,7 +14,8 @@ import pytest_asyncio
 from consumers.customer_records.meeting import SIDES, Copy, Side
 from consumers.customer_records.store import Incoming
 from headwater.testing import until
-from tests.system.test_customer_sync import PLANTED, VAULT, Sided, both, other
+from tests.system.test_customer_endpoints import ISSUED, KEY, of, served
+from tests.system.test_customer_sync import PLANTED, VAULT, Sided, both, other, started
 
 __all__ = ["both"]
 COUNTING = """
@@ -29,6 +31,13 @@ END $$;
 CREATE TRIGGER counted AFTER INSERT OR UPDATE OR DELETE ON customer_table
     FOR EACH ROW EXECUTE FUNCTION public.count_write();
 """
+COPY = (
+    "INSERT INTO customer_sync.copy (id, name_side, name_number, email_side, email_number) "
+    "VALUES ($1, 'auth', 1, 'auth', 1)"
+)
+WAITING = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
 
 
 @pytest_asyncio.fixture
@@ -42,6 +51,11 @@ async def counted(both: dict[Side, Sided]) -> AsyncIterator[dict[Side, Sided]]:
 
 async def writes(both: dict[Side, Sided]) -> int:
     return sum([await one.database.fetchval("SELECT count(*) FROM writes") for one in both.values()])
+
+
+async def waits(one: Sided) -> bool:
+    """Whether somebody waits for a lock there."""
+    return bool(await one.database.fetchval(WAITING))
 
 
 def address(record: str, number: int) -> str:
@@ -207,19 +221,12 @@ async def test_a_row_made_again_while_a_copy_arrives_is_met_as_it_is_then(counte
     incoming = Incoming("c1", copy, copy.name.value, copy.email.value, copy.vector.version)
     sealed = VAULT.seal_as_of_old(address("c1", 7))
     insert = "INSERT INTO client_auth (id, name, email_encrypted) VALUES ('c1', 'Eve', $1)"
-    waiting = (
-        "SELECT count(*) FROM pg_stat_activity "
-        "WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    )
 
     async with auth.database.transaction() as tx:
         await tx.execute(insert, sealed)
         arriving = asyncio.create_task(auth.store.receive(incoming))
 
-        async def waits() -> bool:
-            return bool(await auth.database.fetchval(waiting))
-
-        await until(waits)
+        await until(lambda: waits(auth))
     assert (await arriving).verdict == "conflict"
 
     copy = (await auth.all())["c1"]
@@ -241,3 +248,39 @@ async def test_who_may_write_only_the_table_writes_it_as_before(counted: dict[Si
         assert (await counted["auth"].all())["c1"].vector == (3, 0)
     finally:
         await auth.execute("DROP OWNED BY of_old; DROP ROLE of_old")
+
+
+@pytest.mark.parametrize("side", SIDES)
+async def test_an_exchange_killed_half_way_is_ended_by_the_next_one_and_writes_nothing_twice(
+    counted: dict[Side, Sided], side: Side
+) -> None:
+    """Killed where it takes the fifth record of one side: auth pulls, then pushes."""
+    for one in counted.values():
+        for number in range(9):
+            record = f"{other(one.side)}{number}"
+            await one.store.edit(record, name="Ada", email=address(record, number))
+    held = counted[side]
+    async with served("customer", counted["customer"].records, of("customer")) as serving:
+        names = {
+            "HEADWATER_APP_AUTH_URL": counted["auth"].database.url,
+            "HEADWATER_EMBEDDED": "off",
+            "HEADWATER_CUSTOMER_SYNC_CUSTOMER_SERVICE_KEY": ISSUED["auth"][0],
+            "HEADWATER_CUSTOMER_SYNC_PAGE": "3",
+            "CUSTOMER_SERVICE_URL": serving.url,
+            "ENCRYPTION_KEY": KEY.reveal(),
+        }
+        async with held.database.transaction() as tx:
+            await tx.execute(COPY, f"{side}4")
+            child = await started("sync", "customers", "trigger", **names)
+            await until(lambda: waits(held))
+            child.kill()
+            said = b"".join(await child.communicate()).decode()
+            assert await writes(counted) == (18 + 4 if side == "auth" else 18 + 9 + 4)
+            await tx.execute("DELETE FROM customer_sync.copy WHERE id = $1", f"{side}4")
+        assert (child.returncode, PLANTED in said) == (-signal.SIGKILL, False)
+        child = await started("sync", "customers", "trigger", **names)
+        said = b"".join(await child.communicate()).decode()
+        assert (child.returncode, PLANTED in said) == (0, False)
+    assert await counted["auth"].all() == await counted["customer"].all()
+    assert [(await one.store.standing()).unsynced for one in counted.values()] == [0, 0]
+    assert await writes(counted) == 36
