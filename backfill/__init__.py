@@ -26,6 +26,9 @@ commands = {
     "conflicts list": Entry(
         "backfill.customer_sync.conflict_commands:listed", "List conflicts that wait for somebody."
     ),
+    "conflicts show": Entry(
+        "backfill.customer_sync.conflict_commands:show", "Show both copies of a conflict."
+    ),
     "conflicts resolve": Entry(
         "backfill.customer_sync.conflict_commands:resolve", "Say whose value counts in a conflict."
     ),

@@ -100,6 +100,26 @@ class Open(msgspec.Struct, frozen=True, kw_only=True):
     found_at: datetime
 
 
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """One copy of a conflict; its e-mail is not told."""
+
+    name: str
+    edits: Vector
+    """Of both sides."""
+    deleted: bool
+
+
+class Compared(msgspec.Struct, frozen=True, kw_only=True):
+    """Both copies of an open conflict, as they were when it was last found."""
+
+    id: str
+    clashes: list[str]
+    mine: Seen
+    theirs: Seen
+    same_email: bool
+    found_at: datetime
+
+
 class Store:
     """The records of one side."""
 
@@ -250,32 +270,57 @@ class Store:
             for row in rows
         ]
 
-    async def resolve(self, record: str, prefer: Side) -> bool:
+    async def conflict(self, record: str) -> Compared | None:
+        """Both copies of one; None where it has no open one. Raises Sealed: one of the two does not open."""
+        row = await self._database.fetchrow(load(__file__, "open_conflicts"), record)
+        if row is None:
+            return None
+        mine, theirs = (self._unsealed(record, json.loads(row[name])) for name in ("mine", "theirs"))
+        return Compared(
+            id=record,
+            clashes=row["clashes"],
+            mine=_seen(mine),
+            theirs=_seen(theirs),
+            same_email=mine.email.value == theirs.email.value,
+            found_at=row["found_at"],
+        )
+
+    async def resolve(
+        self, record: str, prefer: Side, *, name: str | None = None, dry_run: bool = False
+    ) -> bool:
         """Join what stands here with the other copy, clashing fields as one side has them.
 
-        False: it has no open conflict. The joined copy has both sides' edits in it, so the other side
-        takes it as it is. Raises Sealed: one of the two does not open.
+        `name`: what it is to be called, which counts as an edit of this side. False: it has no open conflict.
+        The joined copy has both sides' edits in it, so the other side takes it as it is. Raises Sealed: one
+        of the two does not open.
         """
         while True:
             try:
                 async with self._database.transaction() as tx:
                     await tx.execute(QUIET)
-                    return await self._resolve(tx, record, prefer)
+                    resolved = await self._resolve(tx, record, prefer, name)
+                    return resolved is not None and (dry_run or await self._keep(tx, resolved, prefer))
             except _Raced:
                 continue
 
-    async def _resolve(self, tx: Tx, record: str, prefer: Side) -> bool:
+    async def _resolve(
+        self, tx: Tx, record: str, prefer: Side, name: str | None
+    ) -> tuple[Incoming, Copy] | None:
         row = await _locked(tx, record)
         conflict = await tx.fetchrow(load(__file__, "open_conflicts"), record)
         if row is None or conflict is None:
-            return False
+            return None
         mine, theirs = self._opened(row), self._unsealed(record, json.loads(conflict["theirs"]))
         if isinstance(mine, Broken):
             raise Sealed(mine.reason)
         joined = meet(mine.copy, theirs, prefer).copy
-        told = Incoming(record, theirs, theirs.name.value, theirs.email.value, theirs.vector.version)
-        await self._write(tx, told, joined, new=False)
-        await tx.execute(load(__file__, "settle"), record, f"somebody preferred {prefer}")
+        if name is not None:
+            joined = edited(joined, self.side, name=name)
+        return Incoming(record, theirs, theirs.name.value, theirs.email.value, theirs.vector.version), joined
+
+    async def _keep(self, tx: Tx, resolved: tuple[Incoming, Copy], prefer: Side) -> bool:
+        await self._write(tx, *resolved, new=False)
+        await tx.execute(load(__file__, "settle"), resolved[0].id, f"somebody preferred {prefer}")
         return True
 
     def _unsealed(self, record: str, data: dict[str, Any]) -> Copy:
@@ -301,6 +346,10 @@ class Store:
             Vector(row["gone_auth"], row["gone_customer"]),
         )
         return Record(row["id"], copy, row["created_at"], row["updated_at"], row["last_sync_at"])
+
+
+def _seen(copy: Copy) -> Seen:
+    return Seen(name=copy.name.value, edits=copy.vector, deleted=not copy.alive)
 
 
 async def _locked(tx: Tx, record: str) -> Row | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import signal
 from collections.abc import AsyncIterator
@@ -12,10 +13,10 @@ import pytest
 import pytest_asyncio
 
 from consumers.customer_records.meeting import SIDES, Copy, Side
-from consumers.customer_records.store import Incoming
+from consumers.customer_records.store import Incoming, Store
 from headwater.testing import until
 from tests.system.test_customer_endpoints import ISSUED, KEY, of, served
-from tests.system.test_customer_sync import PLANTED, VAULT, Sided, both, other, started
+from tests.system.test_customer_sync import PLANTED, VAULT, Sided, both, headwater, other, started
 
 __all__ = ["both"]
 COUNTING = """
@@ -284,3 +285,31 @@ async def test_an_exchange_killed_half_way_is_ended_by_the_next_one_and_writes_n
     assert await counted["auth"].all() == await counted["customer"].all()
     assert [(await one.store.standing()).unsynced for one in counted.values()] == [0, 0]
     assert await writes(counted) == 36
+
+
+async def test_somebody_looks_at_a_conflict_and_says_what_is_right_and_both_sides_have_it(
+    counted: dict[Side, Sided],
+) -> None:
+    await counted["auth"].store.edit("c1", name="Ada", email=address("c1", 0))
+    await History(counted, 1).settle()
+    for one in counted.values():
+        one.store = Store(one.database, one.side, VAULT, None)
+        await one.store.edit("c1", name=f"Ada of {one.side}", email=address("c1", 0))
+    history = History(counted, 1)
+    await history.settle()
+    names = {"HEADWATER_APP_AUTH_URL": counted["auth"].database.url, "HEADWATER_EMBEDDED": "off"}
+    names |= {"ENCRYPTION_KEY": KEY.reveal()}
+
+    code, text = await headwater("--json", "conflicts", "show", "c1", "--side", "auth", **names)
+    found = json.loads(text)["conflict"]
+    assert (code, found["mine"]["name"], found["theirs"]["name"]) == (0, "Ada of auth", "Ada of customer")
+    words = ("conflicts", "resolve", "c1", "--side", "auth", "--prefer", "customer", "--name", "Ada Byron")
+    assert (await headwater(*words, "--dry-run", **names))[0] == 0
+    assert await counted["auth"].sql("SELECT name FROM TABLE") == "Ada of auth"
+    assert (await headwater(*words, **names))[0] == 0
+    assert (await headwater("conflicts", "show", "c1", "--side", "auth", **names))[0] == 1
+
+    await history.settle()
+    assert [await one.sql("SELECT name FROM TABLE") for one in counted.values()] == ["Ada Byron"] * 2
+    assert await counted["auth"].all() == await counted["customer"].all()
+    assert [(await one.store.standing()).conflicts for one in counted.values()] == [0, 0]
