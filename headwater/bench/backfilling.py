@@ -119,10 +119,10 @@ async def _reaches(said: Callable[[], Awaitable[int]], rows: int) -> None:
 
 async def _probe(world: World, state: Callable[[], Awaitable[str | None]]) -> Spread:
     async with Watch(world) as watch:
-        number = 0
-        while not await state():
+        number, ended = 0, None
+        while ended is None:  # at least once: a small backfill may end before the first look
             await direct_at(world, watch, LIVE_RATE, 0.5, first=number)
-            number += LIVE_RATE
+            number, ended = number + LIVE_RATE, await state()
         return await watch.spread()
 
 
