@@ -313,3 +313,15 @@ async def test_somebody_looks_at_a_conflict_and_says_what_is_right_and_both_side
     assert [await one.sql("SELECT name FROM TABLE") for one in counted.values()] == ["Ada Byron"] * 2
     assert await counted["auth"].all() == await counted["customer"].all()
     assert [(await one.store.standing()).conflicts for one in counted.values()] == [0, 0]
+
+
+async def test_the_question_of_the_seed_about_the_state_of_a_sync_is_answered_on_both_sides(
+    counted: dict[Side, Sided],
+) -> None:
+    await counted["auth"].store.edit("c1", name="Ada", email=address("c1", 0))
+    await History(counted, 1).settle()
+    question = "SELECT id, name, sync_version, last_sync_at, updated_at FROM {} ORDER BY updated_at DESC"
+
+    for one, table in ((counted["auth"], "client_auth"), (counted["customer"], "customers")):
+        (row,) = await one.database.fetch(question.format(table))
+        assert (row["id"], row["name"], row["sync_version"]) == ("c1", "Ada", 1)
