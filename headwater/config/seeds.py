@@ -1,6 +1,6 @@
 """Settings of the existing syncs, under the names, units and defaults they have there.
 
-So one file of settings can serve both. Those of Temporal are accepted and checked; nothing acts on them yet.
+So one file of settings can serve both.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _POSTGRES = ("postgres", "postgresql")
 
 
 class TenantSyncSettings(Section, frozen=True, kw_only=True):
-    """For the tenant sync: `headwater sync tenant`. Nothing acts on those of Temporal yet."""
+    """For the tenant sync: `headwater sync tenant`."""
 
     use_temporal: Annotated[
         bool, about("Run the sync of a first login as a Temporal workflow.", seed="USE_TEMPORAL_FOR_AUTH")
@@ -44,6 +44,32 @@ class TenantSyncSettings(Section, frozen=True, kw_only=True):
         "localhost:7233"
     )
     temporal_namespace: Annotated[str, about("Namespace in Temporal.", seed="TEMPORAL_NAMESPACE")] = "default"
+    temporal_workflows: Annotated[
+        str,
+        about(
+            "Task queue of the workers of this application.",
+            pattern=r"[A-Za-z0-9._-]{1,100}",
+            form="letters, digits, dots, dashes",
+        ),
+    ] = "crm-workflows"
+    temporal_by_size: Annotated[
+        bool, about("Use Temporal for large or slow tenants only: those past a threshold below.")
+    ] = False
+    temporal_users: Annotated[
+        int, about("Users above which a tenant is large; 0: they do not count.", least=0)
+    ] = 500
+    temporal_organizations: Annotated[
+        int, about("Organizations above which a tenant is large; 0: they do not count.", least=0)
+    ] = 100
+    temporal_seconds: Annotated[
+        float,
+        about(
+            "Length of its last sync above which a tenant is slow; 0: it does not count.",
+            least=0,
+            most=86_400,
+            duration=True,
+        ),
+    ] = 30.0
     timeout: Annotated[
         float,
         about(
