@@ -10,19 +10,33 @@ import msgspec
 from headwater import config
 from headwater.cli.invocation import Invocation
 from headwater.cli.output import Table
+from headwater.cli.overriding import put, take_back, told
 
 
-@click.group(epilog="Examples:  headwater config show --sources  ·  headwater config check")
+@click.group(
+    epilog="Examples:  headwater config show --sources  ·  headwater config check  ·  "
+    "headwater config set USE_TEMPORAL_FOR_AUTH false"
+)
 def command() -> None:
-    """Show and check settings."""
+    """Show, check and change settings."""
+
+
+command.add_command(put, "set")
+command.add_command(take_back, "unset")
 
 
 @command.command(epilog="Examples:  headwater config show  ·  headwater --json config show --sources")
-@click.option("--sources", is_flag=True, help="Also where each value came from; only those that were set.")
+@click.option(
+    "--sources",
+    is_flag=True,
+    help="Also where each value came from; only those that were set, and what `config set` put on top.",
+)
 @click.pass_obj
 def show(invocation: Invocation, sources: bool) -> None:
     """Print every setting in force; secrets are masked."""
     rows = [row for row in config.show(invocation.settings) if not sources or row["source"] != "default"]
+    if sources and invocation.settings.apps:
+        rows += told(invocation)
     columns = ("key", "value", "source") if sources else ("key", "value")
     table = Table(columns, [[row[column] or None for column in columns] for row in rows])
     invocation.out.result("config.show", {"settings": rows}, text=table)

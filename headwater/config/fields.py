@@ -62,6 +62,8 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     """Regular expression that the whole text matches."""
     form: str = ""
     """The pattern in words."""
+    live: bool = False
+    """`headwater config set` changes it while processes run."""
 
 
 def about(doc: str, **details: Any) -> About:

@@ -102,7 +102,7 @@ def _from_toml(path: Path, by_dotted: Mapping[str, Field]) -> Values:
     found: Values = {}
     for dotted, value in _leaves(tree):
         if dotted not in by_dotted:
-            raise _unknown(f"{dotted} in {path.name}", dotted, by_dotted)
+            raise unknown(f"{dotted} in {path.name}", dotted, by_dotted)
         found[dotted] = by_dotted[dotted].parse(value, dotted), path.name
     return found
 
@@ -136,7 +136,7 @@ def _from_variables(variables: Mapping[str, str], origin: str, below: Values) ->
     for name in given:
         if name.startswith(PREFIX) and name not in used and not name.startswith(_OTHERS):
             known = [name for field in plain for name in field.names]
-            raise _unknown(f"{name} ({origin})", name, [*known, *(f"{name}_FILE" for name in known)])
+            raise unknown(f"{name} ({origin})", name, [*known, *(f"{name}_FILE" for name in known)])
     return found
 
 
@@ -169,7 +169,8 @@ def _read(name: str, given: Mapping[str, str]) -> tuple[str, str] | None:
         raise SettingsError(f"{name}_FILE can not be read ({path}): {reason}") from None
 
 
-def _unknown(shown: str, name: str, known: Iterable[str]) -> SettingsError:
+def unknown(shown: str, name: str, known: Iterable[str]) -> SettingsError:
+    """The error for a name that no setting has, with the one that may have been meant."""
     start = PREFIX if name.startswith(PREFIX) else ""  # what all have in common makes none of them near
     rest = {one.removeprefix(start): one for one in known if one.startswith(start)}
     near = difflib.get_close_matches(name.removeprefix(start), list(rest), n=1, cutoff=0.6)

@@ -20,7 +20,10 @@ class TenantSyncSettings(Section, frozen=True, kw_only=True):
     """For the tenant sync: `headwater sync tenant`."""
 
     use_temporal: Annotated[
-        bool, about("Run the sync of a first login as a Temporal workflow.", seed="USE_TEMPORAL_FOR_AUTH")
+        bool,
+        about(
+            "Run the sync of a first login as a Temporal workflow.", seed="USE_TEMPORAL_FOR_AUTH", live=True
+        ),
     ] = False
     temporal_timeout: Annotated[
         float,
@@ -31,14 +34,20 @@ class TenantSyncSettings(Section, frozen=True, kw_only=True):
             duration=True,
             seed="TEMPORAL_AUTH_TIMEOUT_MS",
             seed_unit="milliseconds",
+            live=True,
         ),
     ] = 60.0
     temporal_tenants: Annotated[
-        tuple[str, ...], about("Only these tenants use Temporal; empty: all.", seed="TEMPORAL_TENANTS")
+        tuple[str, ...],
+        about("Only these tenants use Temporal; empty: all.", seed="TEMPORAL_TENANTS", live=True),
     ] = ()
     temporal_enabled: Annotated[
         bool,
-        about("A Temporal server is there; without it the direct way is taken.", seed="TEMPORAL_ENABLED"),
+        about(
+            "A Temporal server is there; without it the direct way is taken.",
+            seed="TEMPORAL_ENABLED",
+            live=True,
+        ),
     ] = False
     temporal_address: Annotated[str, about("Host and port of Temporal.", seed="TEMPORAL_ADDRESS")] = (
         "localhost:7233"
@@ -53,13 +62,13 @@ class TenantSyncSettings(Section, frozen=True, kw_only=True):
         ),
     ] = "crm-workflows"
     temporal_by_size: Annotated[
-        bool, about("Use Temporal for large or slow tenants only: those past a threshold below.")
+        bool, about("Use Temporal for large or slow tenants only: those past a threshold below.", live=True)
     ] = False
     temporal_users: Annotated[
-        int, about("Users above which a tenant is large; 0: they do not count.", least=0)
+        int, about("Users above which a tenant is large; 0: they do not count.", least=0, live=True)
     ] = 500
     temporal_organizations: Annotated[
-        int, about("Organizations above which a tenant is large; 0: they do not count.", least=0)
+        int, about("Organizations above which a tenant is large; 0: they do not count.", least=0, live=True)
     ] = 100
     temporal_seconds: Annotated[
         float,
@@ -68,6 +77,7 @@ class TenantSyncSettings(Section, frozen=True, kw_only=True):
             least=0,
             most=86_400,
             duration=True,
+            live=True,
         ),
     ] = 30.0
     timeout: Annotated[

@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 FOLDERS = ("headwater", "schemas", "streams", "producers", "consumers", "backfill")
 ON_APPLICATIONS = (
     "headwater/delivery/",
+    "headwater/database/sql/override",
     "headwater/replay/sql/key_types.sql",
     "headwater/replay/sql/loss_signals.sql",
     "headwater/replay/sql/close_compared.sql",
