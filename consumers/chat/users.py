@@ -34,7 +34,7 @@ def declare(leavers: Leavers = "remove") -> Consumer:
     @chat.on(AccountChanged, batch=BATCH)
     async def changed(events: Sequence[AccountChanged], tx: Tx, contexts: Sequence[Context]) -> Answers:
         active = [one for one in events if one.op == "u"]
-        taken = await _write(tx, active) if active else {}
+        taken = await write(tx, active) if active else {}
         if taken:
             return [taken.get(one.account_id, Done()) for one in events]
         gone = {one.account_id: one.status for one in events if one.op == "d"}
@@ -51,8 +51,8 @@ def declare(leavers: Leavers = "remove") -> Consumer:
     return chat
 
 
-async def _write(tx: Tx, accounts: Sequence[AccountChanged]) -> dict[str, Reject]:
-    """Write users, or say which of them can not be."""
+async def write(tx: Tx, accounts: Sequence[AccountChanged]) -> dict[str, Reject]:
+    """Write users, or say which of them can not be, and why; then none is."""
     said = _rows.encode([transform.row(one) for one in accounts]).decode()
     taken = await tx.fetch(load(__file__, "taken"), said)
     if taken:

@@ -4,6 +4,9 @@ Servers of its own, source and chat in one Postgres. Bulk: every user said, appl
 Sweep: so many users changed in one statement, read and put into the outbox. Latency: from the commit of a
 single change to its row in the chat, through bell, outbox, relay, stream and worker. Memory is the peak of
 this one process, which does it all.
+
+The limit of bulk and sweep: a loop by hand that reads the same users in pages by key, transforms them and
+writes them with the chat's own statements (for a sweep: drops them), one transaction a page, no events.
 """
 
 from __future__ import annotations
@@ -15,12 +18,16 @@ import os
 import time
 from typing import Any
 
+import backfill.accounts as backfilled
 from backfill.user_sync.bulk import run_bulk
+from consumers.chat.users import write
 from headwater.bench import usage
 from headwater.cli.output import Output
 from headwater.database import connect
+from headwater.database import load as sql
 from headwater.publish import REALM, Producer
 from headwater.testing import running_servers, until
+from producers.accounts.rows import account
 from producers.accounts.sweep import Sweeper
 from schemas import codec
 from tests.databases import accounts_ready
@@ -33,6 +40,10 @@ SELECT (to_char(n, 'FM00000000') || '-0000-4000-9000-000000000000')::uuid, 'Ada 
        'u' || n || '@acme.example', true, '+355 69 ' || n, 'active', 'customer', 'hash', 'the bio of ' || n,
        '{"a": [1, 2, 3]}', '{"min": 0, "max": 500000, "currency": "ALL"}', (1::bigint << 48) | n, '3'
   FROM generate_series(1, $1::int) AS n
+"""
+PAGE = f"""
+SELECT * FROM ({sql(backfilled.__file__, "accounts")}) AS users
+ WHERE key::uuid > $3::text::uuid ORDER BY id LIMIT $4
 """
 SEEN = """
 CREATE FUNCTION seen() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -61,6 +72,23 @@ async def bulk(world: World, rows: int) -> dict[str, Any]:
     there = await world.chat.fetchval("SELECT count(*) FROM users")
     figure = {"rows": rows, "state": job.state, "in_chat": there, "seconds": took, "cpu_seconds": used}
     return {**figure, "rows_per_second": rows / took, "peak_mib": usage.peak(os.getpid())}
+
+
+async def by_hand(world: World, page: int = 1000) -> dict[str, Any]:
+    """A loop that copies all users into an empty chat; then the same that only reads them."""
+    await world.chat.execute("DELETE FROM users")
+    figure: dict[str, Any] = {}
+    for name in ("copied", "read"):
+        begun, count, last = time.perf_counter(), 0, "00000000-0000-0000-0000-000000000000"
+        while rows := await world.source.fetch(PAGE, REALM, "chat", last, page):
+            events = [account(row) for row in rows]
+            if name == "copied":
+                async with world.chat.transaction() as tx:
+                    if await write(tx, events):
+                        raise AssertionError("a user was refused")
+            count, last = count + len(rows), rows[-1]["key"]
+        figure[f"{name}_per_second"] = count / (time.perf_counter() - begun)
+    return figure
 
 
 async def sweep(world: World, rows: int) -> dict[str, Any]:
@@ -111,6 +139,9 @@ async def main(users: int, large: int, changes: int) -> dict[str, Any]:
         async with opened(servers, name) as world:
             found["bulk"] = await bulk(world, users)
             found["sweep"] = await sweep(world, users)
+            found["limit"] = limit = await by_hand(world)
+            found["bulk"]["of_limit"] = found["bulk"]["rows_per_second"] / limit["copied_per_second"]
+            found["sweep"]["of_limit"] = users / found["sweep"]["seconds"] / limit["read_per_second"]
         async with opened(servers, name) as world:
             await fill(world, changes)
             found["latency"] = await latency(world, changes)
