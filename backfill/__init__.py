@@ -5,6 +5,7 @@ from backfill.checks import checks
 from backfill.customer_sync.mounts import mounts
 from backfill.endpoints import application as http
 from backfill.story import Story
+from backfill.tenant_sync.system import temporal_worker as temporal
 from headwater.cli.lazy import Entry
 
 backfills = (
@@ -46,4 +47,4 @@ commands = {
 }
 """What the command line gets from this project, by its whole path."""
 
-__all__ = ["Story", "backfills", "checks", "commands", "http", "mounts"]
+__all__ = ["Story", "backfills", "checks", "commands", "http", "mounts", "temporal"]

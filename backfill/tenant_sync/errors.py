@@ -101,6 +101,24 @@ class TooLong(SyncError):
     hint = "raise SYNC_TIMEOUT_MS, or look why it is slow: what was stored stays stored"
 
 
+class TemporalAway(NetworkError):
+    """Temporal is not there, or lets us not in."""
+
+    hint = "is Temporal running at TEMPORAL_ADDRESS? USE_TEMPORAL_FOR_AUTH=false goes without it"
+
+
+class NoWorker(TooLong):
+    """No worker of ours asks Temporal for work."""
+
+    hint = "run: headwater worker --temporal"
+
+
+class NotInTime(TooLong):
+    """Temporal, or the workflow, took longer than a login waits; it may still run."""
+
+    hint = "look at the workflow in Temporal's UI, or raise TEMPORAL_AUTH_TIMEOUT_MS"
+
+
 class UnknownError(SyncError):
     """None of the others."""
 

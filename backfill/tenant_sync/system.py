@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from backfill.tenant_sync.api import Access, ApiSource
 from backfill.tenant_sync.database import DatabaseSource
@@ -19,6 +19,7 @@ from headwater.cli.invocation import Invocation
 from headwater.cli.wiring import Wiring
 from headwater.config import Settings
 from headwater.database import Database
+from headwater.errors import SettingsError
 
 ROOM, BEHIND = 4, 4
 """Tenants read at the same time, and connections that are left for what goes on behind them."""
@@ -42,19 +43,42 @@ async def opened(invocation: Invocation) -> AsyncIterator[System]:
 @contextlib.asynccontextmanager
 async def syncing(wiring: Wiring) -> AsyncIterator[System]:
     """The same on connections that are there already."""
-    wiring.app_url(crm.app)
-    database = (await wiring.open_sinks([crm.app]))[crm.app]
-    ways = Ways(
-        source=await source_of(wiring),
-        gate=Gate(database, crm.app, [tenants, *crm.mirrors.values()]),
-        leases=Leases(database, wiring.name),
-    )
+    ways = await ways_of(wiring)
+    database = wiring.sinks[crm.app]
     room = max(1, min(ROOM, wiring.settings.database.pool_max - BEHIND))
     syncs = TenantSyncs(ways, timeout=wiring.settings.tenant_sync.timeout, at_once=room)
     try:
         yield System(database, syncs)
     finally:
         await syncs.close()
+
+
+@contextlib.asynccontextmanager
+async def temporal_worker(wiring: Wiring) -> AsyncIterator[Any]:
+    """What `headwater worker --temporal` runs: something with `run` and `stop`.
+
+    Raises SettingsError: temporalio is not installed; TemporalAway, DatabaseUnavailable.
+    """
+    try:
+        from backfill.tenant_sync.temporal import worker  # noqa: PLC0415 (an extra of its own)
+    except ModuleNotFoundError as error:
+        hint = "pip install headwater[temporal]"
+        raise SettingsError(f"{error.name} is not installed", hint=hint) from error
+    settings = wiring.settings.tenant_sync
+    ways = await ways_of(wiring)
+    client = await worker.connect(settings)
+    yield worker.TemporalWorker(client, ways, settings, drain=wiring.settings.delivery.drain_timeout)
+
+
+async def ways_of(wiring: Wiring) -> Ways:
+    """What runs of this process work with. Raises SettingsError, DatabaseUnavailable."""
+    wiring.app_url(crm.app)
+    database = (await wiring.open_sinks([crm.app]))[crm.app]
+    return Ways(
+        source=await source_of(wiring),
+        gate=Gate(database, crm.app, [tenants, *crm.mirrors.values()]),
+        leases=Leases(database, wiring.name),
+    )
 
 
 async def source_of(wiring: Wiring) -> Source:

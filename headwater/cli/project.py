@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -63,6 +64,8 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     """What doctor asks beside its own checks."""
     mounts: Callable[[Any], Awaitable[Mapping[str, Any]]] | None
     """From a wiring, what the admin interface serves beside `http`: applications by prefix."""
+    temporal: Callable[[Any], AbstractAsyncContextManager[Any]] | None
+    """From a wiring, what `headwater worker --temporal` runs: something with `run` and `stop`."""
 
     @property
     def mirrored(self) -> dict[str, dict[str, Mirrored]]:
@@ -131,6 +134,7 @@ def find(directory: Path, *, prefix: str = "", aside: Sequence[str] = ()) -> Pro
         commands=dict(getattr(backfill, "commands", {})),
         checks=getattr(backfill, "checks", None),
         mounts=getattr(backfill, "mounts", None),
+        temporal=getattr(backfill, "temporal", None),
     )
     check(project)
     return project

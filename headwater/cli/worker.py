@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
 
 import click
 
@@ -15,15 +18,17 @@ from headwater.cli.readings import Sampler
 from headwater.cli.wiring import Wiring
 from headwater.delivery import Limits, Worker, letters
 from headwater.delivery.applier import Applier
+from headwater.errors import SettingsError
 
 _LOOK = 0.1
 
 
 @click.command(
     epilog="Examples:  headwater worker crm  ·  headwater worker crm hr --health-port 9100  ·  "
-    "headwater worker crm --once"
+    "headwater worker crm --once  ·  headwater worker --temporal"
 )
-@click.argument("apps", nargs=-1, required=True, metavar="APP...")
+@click.argument("apps", nargs=-1, metavar="APP...")
+@click.option("--temporal", is_flag=True, help="Also work for Temporal: the project's workflows.")
 @click.option(
     "--name", help="Setting delivery.consumer_name; without it, the smallest free slot: crm-1, crm-2, …"
 )
@@ -36,31 +41,56 @@ _LOOK = 0.1
 def command(
     invocation: Invocation,
     apps: tuple[str, ...],
-    name: str | None,
-    drain_timeout: str | None,
+    temporal: bool,
     once: bool,
     health_port: int | None,
+    **given: str | None,
 ) -> None:
-    """Apply the events of applications to their databases.
+    """Apply the events of applications to their databases; with --temporal, work for Temporal, too.
 
     Any number of processes may work for one application; start and stop them at will. Ctrl-C or
     SIGTERM lets this one finish what it has in hand; a second one stops it at once.
     """
-    invocation.load({"delivery.consumer_name": name, "delivery.drain_timeout": drain_timeout})
+    if not apps and not temporal:
+        raise click.UsageError("name an application, or say --temporal")
+    if once and temporal:
+        raise click.UsageError("--once says when events are applied: Temporal has no such end")
+    invocation.load(
+        {"delivery.consumer_name": given["name"], "delivery.drain_timeout": given["drain_timeout"]}
+    )
     workers: list[Worker] = []
 
     async def work(stop: asyncio.Event) -> None:
         async with opened(invocation) as wiring:
             wanted = dict.fromkeys(wiring.project.application(app).app for app in apps)
             workers.extend([await wiring.worker(app) for app in wanted])
-            await _run(wiring, workers, stop, once=once, port=health_port)
+            async with _at_work(wiring, temporal) as beside:
+                await _run(wiring, workers, stop, beside, once=once, port=health_port)
 
     invocation.serve(work, in_hand=lambda: sum(worker.statistics()["in_hand"] for worker in workers))
     _report(invocation, workers)
 
 
+@contextlib.asynccontextmanager
+async def _at_work(wiring: Wiring, temporal: bool) -> AsyncIterator[list[Any]]:
+    """What runs beside the workers."""
+    if not temporal:
+        yield []
+        return
+    if wiring.project.temporal is None:
+        raise SettingsError("the project has nothing for Temporal", hint="leave out --temporal")
+    async with wiring.project.temporal(wiring) as one:
+        yield [one]
+
+
 async def _run(
-    wiring: Wiring, workers: list[Worker], stop: asyncio.Event, *, once: bool, port: int | None
+    wiring: Wiring,
+    workers: list[Worker],
+    stop: asyncio.Event,
+    beside: list[Any],
+    *,
+    once: bool,
+    port: int | None,
 ) -> None:
     async def sample(sampler: Sampler) -> None:
         await sampler.streams()
@@ -73,6 +103,8 @@ async def _run(
     async with health_server(wiring, port, worker_checks(workers), sample), Loops() as loops:
         for worker in workers:
             loops.start(f"worker {worker.consumer.app}", worker.run(), worker.stop)
+        for one in beside:
+            loops.start("temporal", one.run(), one.stop)
         if once:
             loops.start("once", _finish(wiring, workers, stop), stop.set)
         await loops.until(stop)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
+import pytest
 import pytest_asyncio
 
 import consumers.crm
@@ -21,6 +22,7 @@ from headwater.testing import RunningServers
 from producers import Producers
 from schemas import codec
 from tests.databases import migrated
+from tests.temporal_server import MISSING, Temporal, temporal_server
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -28,6 +30,15 @@ async def templates(servers: RunningServers) -> AsyncIterator[dict[str, str]]:
     """Names of databases to copy: `source` with the wrapper's tables attached, and one an application."""
     async with migrated(servers) as urls:
         yield {name: url.rpartition("/")[2] for name, url in urls.items()}
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def temporal() -> AsyncIterator[Temporal]:
+    """A real Temporal. The one thing that tests do without where it can not be had, and they say so."""
+    async with temporal_server() as server:
+        if server is None:
+            pytest.skip(MISSING)
+        yield server
 
 
 async def _copy(servers: RunningServers, template: str) -> AsyncIterator[Database]:

@@ -1,9 +1,9 @@
--- Take a tenant's lease if nobody has it, or in any case. Waits for the transactions of the run before.
+-- Take a tenant's lease if nobody has it, an earlier attempt of this very run has, or in any case. Waits for the transactions of the run before.
 -- $1 tenant, $2 holder, $3 lease in seconds, $4 correlation id, $5 from the beginning, $6 steal, $7 method, $8 method asked for, $9 fallback, $10 who asked -> the new token, or no row
 WITH free AS (
     SELECT tenant_id FROM crm.tenant_syncs
      WHERE tenant_id = $1::text::uuid
-       AND ($6::bool OR lease_until IS NULL
+       AND ($6::bool OR lease_until IS NULL OR correlation_id = $4 AND sync_method = $7
             OR lease_until NOT BETWEEN clock_timestamp() AND clock_timestamp() + interval '10 minutes')
        FOR UPDATE
 ), ran AS (

@@ -1,0 +1,1 @@
+"""A tenant sync as a Temporal workflow; imported only where it is needed: `headwater[temporal]`."""

@@ -1,0 +1,120 @@
+"""The caller's side: one round trip that starts or finds the workflow and waits for essential data."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from datetime import timedelta
+
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
+from temporalio.client import (
+    Client,
+    WithStartWorkflowOperation,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
+from temporalio.common import Priority, WorkflowIDConflictPolicy
+from temporalio.service import RPCError, RPCStatusCode
+
+from backfill.tenant_sync.errors import NotInTime, NoWorker, TemporalAway
+from backfill.tenant_sync.temporal.errors import brought_back
+from backfill.tenant_sync.temporal.shapes import Asked, workflow_id
+from backfill.tenant_sync.temporal.workflow import TenantSync
+from headwater.config.seeds import TenantSyncSettings
+
+CONNECT = timedelta(seconds=5)
+"""Longest wait for a server to be there."""
+LATE = (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED)
+PASSING = (RPCStatusCode.RESOURCE_EXHAUSTED, RPCStatusCode.NOT_FOUND, RPCStatusCode.FAILED_PRECONDITION)
+"""Too many wait for one workflow, or it ended under the update: whoever looks again sees how it stands."""
+
+
+class TemporalWay:
+    """Syncs of one process through Temporal. Connects when first asked."""
+
+    def __init__(self, settings: TenantSyncSettings) -> None:
+        self._settings = settings
+        self._client: Client | None = None
+        self._connecting = asyncio.Lock()
+
+    async def essential(self, asked: Asked, *, timeout: float) -> bool:
+        """The essential data is in; False: look how the tenant's row stands, and ask again.
+
+        Raises a SyncError: that of the activity, in its class, or TemporalAway, NoWorker, NotInTime, after
+        which the workflow may still run.
+        """
+        with _told(timeout):
+            async with asyncio.timeout(timeout):
+                if not await self._worked_for(client := await self._connected()):
+                    # Started now, it would run when a worker comes, long after.
+                    raise NoWorker(f"no worker asks for {self._settings.temporal_workflows}")
+                return await self._waited(client, asked, timeout)
+
+    async def has_workers(self) -> bool:
+        """Whether a worker asked for work within the last minutes. Raises TemporalAway, NotInTime."""
+        with _told(CONNECT.total_seconds()):
+            return await self._worked_for(await self._connected())
+
+    async def _waited(self, client: Client, asked: Asked, timeout: float) -> bool:
+        start = WithStartWorkflowOperation(
+            TenantSync.run,
+            asked,
+            id=workflow_id(asked.tenant),
+            task_queue=self._settings.temporal_workflows,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            memo={"correlation": asked.correlation},
+            static_summary=f"tenant {asked.tenant}",
+            priority=Priority(fairness_key=asked.tenant[:64]),
+        )
+        try:
+            await client.execute_update_with_start_workflow(
+                TenantSync.wait_essential,
+                start_workflow_operation=start,
+                id=asked.correlation,
+                rpc_timeout=timedelta(seconds=timeout),
+            )
+        except RPCError as error:
+            if error.status in PASSING:
+                return False
+            raise
+        return True
+
+    async def _connected(self) -> Client:
+        async with self._connecting:
+            if self._client is None:
+                kept = self._settings
+                self._client = await Client.connect(
+                    kept.temporal_address, namespace=kept.temporal_namespace, connect_timeout=CONNECT
+                )
+            return self._client
+
+    async def _worked_for(self, client: Client) -> bool:
+        about = await client.workflow_service.describe_task_queue(
+            DescribeTaskQueueRequest(
+                namespace=client.namespace,
+                task_queue=TaskQueue(name=self._settings.temporal_workflows),
+                task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+            ),
+            timeout=CONNECT,
+        )
+        return bool(about.pollers)
+
+
+@contextlib.contextmanager
+def _told(timeout: float) -> Iterator[None]:
+    """Whatever Temporal says, in the classes of a sync."""
+    try:
+        yield
+    except WorkflowUpdateFailedError as error:
+        raise brought_back(error) from error
+    except (WorkflowUpdateRPCTimeoutOrCancelledError, TimeoutError) as error:
+        raise NotInTime(f"the essential data was not in after {timeout:g}s, the workflow goes on") from error
+    except RPCError as error:
+        if error.status in LATE:
+            raise NotInTime(f"Temporal did not answer within {timeout:g}s") from error
+        raise TemporalAway(f"Temporal refused ({error.status.name}: {error.message})") from error
+    except RuntimeError as error:  # what a connection that fails raises
+        raise TemporalAway(f"Temporal is not there ({error})") from error

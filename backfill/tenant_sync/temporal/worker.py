@@ -1,0 +1,91 @@
+"""The worker process: workflows and essential data on one task queue, the background on another."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import pkgutil
+from datetime import timedelta
+
+from temporalio.client import Client
+from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from backfill.tenant_sync.errors import TemporalAway
+from backfill.tenant_sync.run import Ways
+from backfill.tenant_sync.temporal import shapes
+from backfill.tenant_sync.temporal.activities import Activities
+from backfill.tenant_sync.temporal.workflow import TenantSync
+from headwater import telemetry
+from headwater.config.seeds import TenantSyncSettings
+
+log = telemetry.logger(__name__)
+AT_ONCE, BEHIND = 4, 3
+"""Activities that one process runs at the same time: for callers that wait, and for nobody."""
+_WAY = ("backfill", "backfill.tenant_sync", "backfill.tenant_sync.temporal")
+PASSED = ("headwater", "schemas", "streams", "producers", "consumers", "msgspec")
+
+
+async def connect(settings: TenantSyncSettings) -> Client:
+    """A client. Raises TemporalAway."""
+    try:
+        return await Client.connect(settings.temporal_address, namespace=settings.temporal_namespace)
+    except RuntimeError as error:
+        raise TemporalAway(f"no Temporal at {settings.temporal_address} ({error})") from error
+
+
+class TemporalWorker:
+    """Both task queues of one process."""
+
+    def __init__(self, client: Client, ways: Ways, settings: TenantSyncSettings, *, drain: float) -> None:
+        """`drain`: seconds that what is in hand has at a stop; what is not done then, another one does."""
+        activities, tasks = Activities(ways), settings.temporal_workflows
+        grace = timedelta(seconds=drain)
+        self._stopping = asyncio.Event()
+        self._workers = [
+            Worker(
+                client,
+                task_queue=tasks,
+                workflows=[TenantSync],
+                activities=[activities.essential],
+                workflow_runner=_runner(),
+                max_concurrent_activities=AT_ONCE,
+                graceful_shutdown_timeout=grace,
+            ),
+            Worker(
+                client,
+                task_queue=shapes.background_tasks(tasks),
+                activities=[activities.background, activities.finish, activities.abandon],
+                max_concurrent_activities=BEHIND,
+                graceful_shutdown_timeout=grace,
+            ),
+        ]
+
+    def stop(self) -> None:
+        """Take nothing more, end what is in hand. Idempotent."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Until stopped; raises what ends a worker for good."""
+        running = [asyncio.create_task(worker.run()) for worker in self._workers]
+        stop = asyncio.create_task(self._stopping.wait())
+        log.info("temporal.working", tasks=[worker.task_queue for worker in self._workers])
+        try:
+            await asyncio.wait([*running, stop], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stop.cancel()
+            await asyncio.gather(*(worker.shutdown() for worker in self._workers))
+            await asyncio.gather(*running)
+
+
+def _runner() -> SandboxedWorkflowRunner:
+    """The workflow's own module is loaded anew and watched; what stands beside it is not."""
+    beside = [one for package in _WAY[:-1] for one in _beside(package)]
+    restrictions = SandboxRestrictions.default.with_passthrough_modules(*PASSED, *beside, shapes.__name__)
+    return SandboxedWorkflowRunner(restrictions=restrictions)
+
+
+def _beside(package: str) -> list[str]:
+    """What is in a package, but not the way to the workflow."""
+    found = pkgutil.iter_modules(importlib.import_module(package).__path__, f"{package}.")
+    return [one.name for one in found if one.name not in _WAY]
