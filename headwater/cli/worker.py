@@ -40,6 +40,7 @@ _LOOK = 0.1
 @click.pass_obj
 def command(
     invocation: Invocation,
+    /,
     apps: tuple[str, ...],
     temporal: bool,
     once: bool,
