@@ -5,7 +5,7 @@ from backfill.checks import checks
 from backfill.customer_sync.mounts import mounts
 from backfill.endpoints import application as http
 from backfill.story import Story
-from backfill.tenant_sync.system import temporal_worker as temporal
+from backfill.tenant_sync.hooks import temporal
 from headwater.cli.lazy import Entry
 
 backfills = (

@@ -96,6 +96,11 @@ class ApiReading:
         async for items, at in self._items(collection):
             yield shapes.page(collection, items, shapes.Seen(self._tenant, at, root))
 
+    async def count(self, collection: Collection) -> int:
+        """As the API says beside its first page. Raises a SyncError."""
+        answer, _ = await self._ask(collection.path, 1)
+        return _read(answer)[1]
+
     async def _items(self, collection: Collection) -> AsyncGenerator[tuple[list[Any], int], None]:
         count, number, last = 0, 1, 1
         seen: set[str] = set()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import get_args
 
 import click
 import msgspec
 
+from backfill.tenant_sync.routing import Method
 from headwater.cli.invocation import Invocation
 from headwater.cli.loops import Loops
 from headwater.cli.output import Table
@@ -19,14 +21,14 @@ from headwater.cli.output import Table
 @click.argument("tenant")
 @click.option(
     "--method",
-    type=click.Choice(["auto", "direct"]),
+    type=click.Choice(get_args(Method)),
     default="auto",
     show_default=True,
-    help="How: auto takes what the settings say, which is direct.",
+    help="How, where it has to be made: auto is what the settings say for this tenant.",
 )
 @click.option("--force", is_flag=True, help="Read all of it again, also where it is there.")
 @click.pass_obj
-def tenant(invocation: Invocation, tenant: str, method: str, force: bool) -> None:
+def tenant(invocation: Invocation, tenant: str, method: Method, force: bool) -> None:
     """Bring one tenant of the CRM up to date, as its next login would, and wait for all of it.
 
     Exit code 1 where something of it failed.
@@ -36,11 +38,14 @@ def tenant(invocation: Invocation, tenant: str, method: str, force: bool) -> Non
 
     async def work() -> SyncResult:
         async with system.opened(invocation) as own:
-            first = await own.syncs.ensure_tenant_sync(tenant, force=force, triggered_by=f"command {method}")
+            first = await own.syncs.ensure_tenant_sync(
+                tenant, force=force, triggered_by="command", method=method
+            )
             if not first.success:
                 return first
             whole = await own.syncs.settled(tenant) or first
-            return msgspec.structs.replace(whole, already_synced=first.already_synced, joined=first.joined)
+            mine = ("already_synced", "joined", "temporal_error", "workflow_id", "run_id")
+            return msgspec.structs.replace(whole, **{name: getattr(first, name) for name in mine})
 
     result = invocation.run(work())
     columns = ("collection", "status", "fetched", "stored", "skipped", "failed", "gone", "why")
@@ -48,7 +53,8 @@ def tenant(invocation: Invocation, tenant: str, method: str, force: bool) -> Non
         (name, one["status"], *(one[column] for column in columns[2:7]), one["error"] or "-")
         for name, one in result.collections.items()
     ]
-    told = f"{result.status} in {result.duration} ms ({result.correlation_id})"
+    way = result.sync_method + (" after Temporal" if result.fallback_used else "")
+    told = f"{result.status} in {result.duration} ms, {way} ({result.correlation_id})"
     if result.error:
         told += f"\n{result.error_type}: {result.error}\n{result.action}"
     text = "\n".join([*([Table(columns, rows).plain()] if rows else []), told])

@@ -104,6 +104,13 @@ class Snapshot:
                 return
             place = [str(some[-1][name]) for name in scope.order]
 
+    async def count(self, collection: Collection) -> int:
+        """Rows of a collection in the snapshot."""
+        tenant, app, _ = self._about
+        query = f"SELECT count(*) FROM (\n{SCOPES[collection.subject].query}\n) AS scope"
+        found: int = await self._connection.fetchval(query, tenant, app)
+        return found
+
 
 def _said(scope: Scope, some: list[Row]) -> Page:
     page = Page([], {})

@@ -128,6 +128,10 @@ class Leases:
             some = await connection.fetch(load(__file__, "collections"), tenant) if row else []
         return None if row is None else State(row, {one["name"]: one for one in some})
 
+    async def last_seconds(self, tenant: str) -> float:
+        """How long the last sync took that came to its end; 0 for none."""
+        return await self._database.fetchval(load(__file__, "last_seconds"), tenant) or 0.0
+
 
 def _held(answer: Any, lease: Lease) -> None:
     if answer is None:

@@ -38,6 +38,10 @@ class SyncResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     error_type: str | None = None
     retryable: bool | None = None
     action: str | None = None
+    temporal_error: str | None = None
+    """Why the Temporal way did not end, where the direct one was taken after it."""
+    workflow_id: str | None = None
+    run_id: str | None = None
 
 
 def answer(state: State) -> SyncResult:
@@ -69,10 +73,14 @@ def answer(state: State) -> SyncResult:
     )
 
 
-def failure(error: SyncError) -> SyncResult:
-    """What went wrong, where no row tells of it."""
+def failure(error: SyncError, *, temporal: bool = False, instead: str | None = None) -> SyncResult:
+    """What went wrong, where no row tells of it. `instead`: why Temporal's way was left before."""
     return SyncResult(
         success=False,
+        sync_method="temporal" if temporal and instead is None else "direct",
+        requested_method="temporal" if temporal else "direct",
+        fallback_used=instead is not None,
+        temporal_error=instead,
         tenant_id=error.tenant,
         correlation_id=error.correlation,
         duration=_milliseconds(error.duration) or 0,

@@ -23,6 +23,8 @@ from headwater import telemetry
 from headwater.database import Tx
 
 log = telemetry.logger(__name__)
+TOLD_EVERY = 1.0
+"""Seconds after which a collection that goes on says how far it has come."""
 
 
 class Ways(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,9 +120,13 @@ class Run:
         self, collection: Collection, reading: Reading, known: dict[str, int], count: Count
     ) -> str:
         problems: dict[str, str] = {}
+        told = time.monotonic()
         async with aclosing(reading.pages(collection)) as pages:
             async for page in pages:
                 problems |= await self._store(collection, page, count)
+                if time.monotonic() - told > TOLD_EVERY:
+                    await self._record(collection, count, "in_progress", None, 0.0)
+                    told = time.monotonic()
                 for fact in page.facts:
                     known.pop(fact.event.key, None)
                 for key in page.refused:  # it is there, whatever it is

@@ -21,10 +21,13 @@ from backfill.tenant_sync.correlation import correlation_id
 from backfill.tenant_sync.errors import InvalidError, Superseded, SyncError, TooLong, classified
 from backfill.tenant_sync.leases import Lease, State, Wish
 from backfill.tenant_sync.result import SyncResult, answer, failure
+from backfill.tenant_sync.routing import Method, Route, Routing, Size, after, allowed, route
 from backfill.tenant_sync.run import Run, Ways
-from backfill.tenant_sync.source import BACKGROUND, COLLECTIONS
+from backfill.tenant_sync.source import BACKGROUND, COLLECTIONS, ORGANIZATION, USER
 from backfill.tenant_sync.states import Step, next_step
+from backfill.tenant_sync.temporal.shapes import Asked, workflow_id
 from headwater import telemetry
+from headwater.config.seeds import TenantSyncSettings
 from headwater.errors import ServerUnavailable
 
 log = telemetry.logger(__name__)
@@ -32,28 +35,61 @@ LOOK = 0.1
 """Seconds between looks at another process's run."""
 
 
+class _Call(msgspec.Struct, kw_only=True):
+    """One caller's way through."""
+
+    tenant: str
+    correlation: str
+    triggered_by: str
+    method: Method
+    force: bool
+    joined: str = ""
+    """Correlation id of the run that is waited for."""
+    temporal: bool = False
+    """Asked of Temporal first."""
+    trouble: SyncError | None = None
+    """Why Temporal's way was left."""
+    run_id: str | None = None
+
+    @property
+    def instead(self) -> str | None:
+        """The trouble as a text."""
+        return None if self.trouble is None else str(self.trouble)
+
+    def told(self, result: SyncResult, **about: Any) -> SyncResult:
+        """A result with what only this call knows."""
+        if self.run_id is not None:
+            about |= {"workflow_id": workflow_id(self.tenant), "run_id": self.run_id or None}
+        return msgspec.structs.replace(result, temporal_error=self.instead, **about)
+
+
 class TenantSyncs:
     """The syncs of one process."""
 
-    def __init__(self, ways: Ways, *, timeout: float = 60.0, at_once: int = 4) -> None:
-        """`timeout`: seconds that a caller waits at most for essential data.
+    def __init__(
+        self, ways: Ways, *, timeout: float = 60.0, at_once: int = 4, routing: Routing | None = None
+    ) -> None:
+        """`timeout`: seconds that a caller waits at most for essential data on the direct way.
 
         `at_once`: tenants whose essential data is read at the same time, each through one connection to the
-        source. Of the background it is one tenant's at a time, through three.
+        source. Of the background it is one tenant's at a time, through three. `routing`: which syncs
+        Temporal makes, asked when one begins; without it none.
         """
         self._ways = ways
         self._timeout = timeout
+        self._routing = routing
         self._room, self._room_behind = asyncio.Semaphore(at_once), asyncio.Semaphore(1)
         self._going: dict[tuple[str, bool], asyncio.Task[SyncResult]] = {}
         self._later: dict[str, asyncio.Task[None]] = {}
         self._closing = False
 
     async def ensure_tenant_sync(
-        self, tenant: str, *, force: bool = False, triggered_by: str = "login"
+        self, tenant: str, *, force: bool = False, triggered_by: str = "login", method: Method = "auto"
     ) -> SyncResult:
         """The essential data of a tenant is there; what is not goes on in the background.
 
-        Raises nothing but a cancel: what went wrong is in the result. `force` syncs again what is there.
+        Raises nothing but a cancel: what went wrong is in the result. `force` syncs again what is there;
+        `method` is what a sync takes that has to be made, `auto` what the settings say.
         """
         try:
             tenant = str(uuid.UUID(tenant))
@@ -63,17 +99,24 @@ class TenantSyncs:
         place = (tenant, force)
         task = self._going.get(place)
         if task is None:
-            task = asyncio.create_task(self._ensure(tenant, force, triggered_by), name=f"sync {tenant}")
+            correlation = correlation_id(tenant, _now())
+            call = _Call(
+                tenant=tenant, correlation=correlation, triggered_by=triggered_by, method=method, force=force
+            )
+            task = asyncio.create_task(self._ensure(call), name=f"sync {tenant}")
             self._going[place] = task
             task.add_done_callback(lambda _: self._going.pop(place, None))
         return await asyncio.shield(task)
 
     async def settled(self, tenant: str) -> SyncResult | None:
-        """The answer once the background of this process has ended, too; None for a tenant nobody synced."""
+        """The answer once its background has ended, too; None for a tenant nobody synced."""
         task = self._later.get(tenant)
         if task is not None:
             await asyncio.wait({task})
         state = await self._ways.leases.state(tenant)
+        while state is not None and state.row["busy"] and state.row["sync_method"] == "temporal":
+            await asyncio.sleep(LOOK)
+            state = await self._ways.leases.state(tenant)
         return None if state is None else answer(state)
 
     async def close(self) -> None:
@@ -84,53 +127,106 @@ class TenantSyncs:
             for task in tasks:
                 task.cancel()  # again and again: before Python 3.12 a wait that just ended drops a cancel
             await asyncio.wait(tasks, timeout=0.5)
+        if self._routing is not None:
+            await self._routing.way.close()
 
-    async def _ensure(self, tenant: str, force: bool, triggered_by: str) -> SyncResult:
-        correlation, began = correlation_id(tenant, _now()), time.monotonic()
+    async def _ensure(self, call: _Call) -> SyncResult:
+        began = time.monotonic()
         try:
-            async with asyncio.timeout(self._timeout):
-                return await self._reached(tenant, correlation, force, triggered_by)
+            limit = self._timeout + await self._routed(call)
+            async with asyncio.timeout(limit):
+                return await self._reached(call)
         except Exception as error:  # the edge of a login: it is told what went wrong
             found = classified(error)
             if not found.correlation:
-                found.of(tenant, correlation, "essential", time.monotonic() - began)
+                found.of(call.tenant, call.correlation, "essential", time.monotonic() - began)
             log.warning("tenant_sync.failed", **_told(found))
-            return failure(found)
+            return failure(found, temporal=call.temporal, instead=call.instead)
 
-    async def _reached(self, tenant: str, correlation: str, force: bool, triggered_by: str) -> SyncResult:
-        joined = ""
+    async def _routed(self, call: _Call) -> float:
+        """Decide which way the call takes; how many seconds Temporal has. Raises a SyncError."""
+        if self._routing is None:
+            found, flags = Route(temporal=False, why="no Temporal"), None
+        else:
+            flags = self._routing.flags()
+            found = route(call.tenant, call.method, flags, await self._size(call, flags))
+        if call.method == "temporal" and not found.temporal:
+            raise InvalidError(f"this sync can not go through Temporal: {found.why}")
+        call.temporal = found.temporal
+        return flags.temporal_timeout if flags is not None and found.temporal else 0.0
+
+    async def _size(self, call: _Call, flags: TenantSyncSettings) -> Size:
+        """How large a tenant is, asked only where it decides something."""
+        if call.method != "auto" or not flags.temporal_by_size or not allowed(call.tenant, flags):
+            return Size()
+        async with self._ways.source.reading(call.tenant, call.correlation) as reading:
+            users, organizations = await reading.count(USER), await reading.count(ORGANIZATION)
+        seconds = await self._ways.leases.last_seconds(call.tenant)
+        return Size(users=users, organizations=organizations, seconds=seconds)
+
+    async def _reached(self, call: _Call) -> SyncResult:
         while True:
-            state = await self._ways.leases.state(tenant)
-            if state and joined and state.row["correlation_id"] == joined and _ended(state):
-                return msgspec.structs.replace(answer(state), joined=True)
-            step = _step(state, force and not joined)
-            if step == "join" and state:
-                joined = state.row["correlation_id"]
+            state = await self._ways.leases.state(call.tenant)
+            if state and call.joined and _ended(state, call.joined) and not _left(call, state):
+                return call.told(answer(state), joined=True)
+            step = _step(state, call.force)
+            if step == "ready" and state:
+                mine = state.row["correlation_id"] == call.correlation
+                waited = bool(call.joined) or (call.run_id is not None and not mine)
+                about = {"already_synced": not (waited or mine), "joined": waited}
+                return call.told(answer(state), **about, background_sync_started=mine)
+            if step == "join" and state and not _stuck(call, state):
+                call.joined, call.force = state.row["correlation_id"], False
                 await asyncio.sleep(LOOK)
-            elif step == "ready" and state:
-                return msgspec.structs.replace(answer(state), already_synced=not joined, joined=bool(joined))
+            elif call.temporal and call.trouble is None:
+                await self._through_temporal(call)
             else:
-                made = await self._in_turn(tenant, correlation, (force and not joined, triggered_by))
+                made = await self._in_turn(call)
                 if made is not None:
-                    return await self._answer(tenant, already=not made.whole)
+                    return await self._answer(call, already=not made.whole)
 
-    async def _in_turn(self, tenant: str, correlation: str, asked: tuple[bool, str]) -> Wish | None:
+    async def _through_temporal(self, call: _Call) -> None:
+        """Let Temporal do it; what it can not do is done directly after. Raises a SyncError."""
+        if self._routing is None:
+            raise InvalidError("there is no Temporal")
+        asked = Asked(call.tenant, call.correlation, call.triggered_by, call.force, self._timeout)
+        limit = self._routing.flags().temporal_timeout
+        try:
+            call.run_id = await self._routing.way.essential(asked, timeout=limit)
+        except SyncError as error:
+            if not error.retryable:
+                raise
+            call.trouble = error
+            about = {"tenant": call.tenant, "correlation": call.correlation, "type": error.type}
+            log.warning("tenant_sync.without_temporal", **about, error=str(error))
+            return
+        if call.run_id is None:
+            await asyncio.sleep(LOOK)
+        else:
+            call.force = False
+
+    async def _in_turn(self, call: _Call) -> Wish | None:
         """Make a run as soon as there is room, where it is still to be made; None: look again."""
-        force, triggered_by = asked
         async with self._room:
-            state = await self._ways.leases.state(tenant)
-            step = _step(state, force)
-            if step not in {"run", "finish"}:
+            state = await self._ways.leases.state(call.tenant)
+            step, steal = _step(state, call.force), state is not None and _stuck(call, state)
+            if step not in {"run", "finish"} and not steal:
                 return None
-            wish = Wish(triggered_by=triggered_by, whole=step == "run")
-            lease = await self._ways.leases.take(tenant, correlation, wish)
+            wish = Wish(
+                requested="temporal" if call.temporal else "direct",
+                fallback=call.trouble is not None,
+                triggered_by=call.triggered_by,
+                whole=step != "finish",
+                steal=steal,
+            )
+            lease = await self._ways.leases.take(call.tenant, call.correlation, wish)
             return wish if lease is not None and await self._run(lease, wish, state) else None
 
-    async def _answer(self, tenant: str, *, already: bool) -> SyncResult:
-        state = await self._ways.leases.state(tenant)
+    async def _answer(self, call: _Call, *, already: bool) -> SyncResult:
+        state = await self._ways.leases.state(call.tenant)
         if state is None:
             raise InvalidError("the row of the sync was removed")
-        return msgspec.structs.replace(answer(state), already_synced=already, background_sync_started=True)
+        return call.told(answer(state), already_synced=already, background_sync_started=True)
 
     async def _run(self, lease: Lease, wish: Wish, before: State | None) -> bool:
         """Whether the essential data is in; False: another run took over. Raises a SyncError."""
@@ -201,8 +297,22 @@ def _step(state: State | None, force: bool) -> Step:
     return next_step(state.standing if state else None, force=force)
 
 
-def _ended(state: State) -> bool:
-    return not state.row["busy"] and state.row["status"] == "failed"
+def _ended(state: State, joined: str) -> bool:
+    row = state.row
+    return bool(row["correlation_id"] == joined and not row["busy"] and row["status"] == "failed")
+
+
+def _left(call: _Call, state: State) -> bool:
+    """Whether a failed run is one of the way that the call has left, and is not the call's own answer."""
+    return call.trouble is not None and state.row["sync_method"] == "temporal"
+
+
+def _stuck(call: _Call, state: State) -> bool:
+    """Whether the run that holds the lease is Temporal's, and does not move any more."""
+    row = state.row
+    if call.trouble is None or row["sync_method"] != "temporal":
+        return False
+    return after(call.trouble, busy=row["busy"], idle=row["idle"]) == "steal"
 
 
 def _unfinished(state: State | None) -> list[Any]:

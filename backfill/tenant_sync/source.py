@@ -77,6 +77,10 @@ class Reading(Protocol):
         """All of a collection, parents before what points to them. Close it. Raises a SyncError."""
         ...
 
+    async def count(self, collection: Collection) -> int:
+        """How many rows a collection has about now. Raises a SyncError, or what asking raises."""
+        ...
+
 
 class Source(Protocol):
     """Where the truth about tenants is."""

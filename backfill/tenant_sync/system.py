@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
 from backfill.tenant_sync.api import Access, ApiSource
 from backfill.tenant_sync.database import DatabaseSource
+from backfill.tenant_sync.errors import TemporalAway
 from backfill.tenant_sync.gate import Gate
 from backfill.tenant_sync.leases import Leases
+from backfill.tenant_sync.routing import Routing, Way
 from backfill.tenant_sync.run import Ways
 from backfill.tenant_sync.service import TenantSyncs
 from backfill.tenant_sync.source import Source
+from backfill.tenant_sync.temporal.shapes import Asked
 from consumers.crm import crm, tenants
 from headwater.cli.connected import opened as project_opened
 from headwater.cli.invocation import Invocation
 from headwater.cli.wiring import Wiring
 from headwater.config import Settings
+from headwater.config.seeds import TenantSyncSettings
 from headwater.database import Database
+from headwater.database.overrides import Live
 from headwater.errors import SettingsError
 
 ROOM, BEHIND = 4, 4
@@ -46,11 +52,42 @@ async def syncing(wiring: Wiring) -> AsyncIterator[System]:
     ways = await ways_of(wiring)
     database = wiring.sinks[crm.app]
     room = max(1, min(ROOM, wiring.settings.database.pool_max - BEHIND))
-    syncs = TenantSyncs(ways, timeout=wiring.settings.tenant_sync.timeout, at_once=room)
+    kept = wiring.settings.tenant_sync
+    live = await Live.open(database, wiring.settings)
+    routing = Routing(lambda: live.now().tenant_sync, OnDemand(kept))
+    syncs = TenantSyncs(ways, timeout=kept.timeout, at_once=room, routing=routing)
+    looking = asyncio.create_task(live.run(), name="overrides")
     try:
         yield System(database, syncs)
     finally:
+        live.stop()
         await syncs.close()
+        await looking
+
+
+class OnDemand:
+    """The Temporal way, loaded and connected by the first sync that takes it."""
+
+    def __init__(self, settings: TenantSyncSettings) -> None:
+        self._settings = settings
+        self._way: Way | None = None
+
+    async def essential(self, asked: Asked, *, timeout: float) -> str | None:
+        """As TemporalWay does. Raises TemporalAway also where temporalio is not installed."""
+        if self._way is None:
+            try:
+                from backfill.tenant_sync.temporal.client import TemporalWay  # noqa: PLC0415 (an extra)
+            except ModuleNotFoundError as error:
+                raise TemporalAway(
+                    f"{error.name} is not installed", hint="pip install headwater[temporal]"
+                ) from error
+            self._way = TemporalWay(self._settings)
+        return await self._way.essential(asked, timeout=timeout)
+
+    async def close(self) -> None:
+        """Let go of the connection, if there is one."""
+        if self._way is not None:
+            await self._way.close()
 
 
 @contextlib.asynccontextmanager

@@ -40,8 +40,8 @@ class TemporalWay:
         self._client: Client | None = None
         self._connecting = asyncio.Lock()
 
-    async def essential(self, asked: Asked, *, timeout: float) -> bool:
-        """The essential data is in; False: look how the tenant's row stands, and ask again.
+    async def essential(self, asked: Asked, *, timeout: float) -> str | None:
+        """The id of the run that has the essential data in; None: look how the row stands, and ask again.
 
         Raises a SyncError: that of the activity, in its class, or TemporalAway, NoWorker, NotInTime, after
         which the workflow may still run.
@@ -58,7 +58,11 @@ class TemporalWay:
         with _told(CONNECT.total_seconds()):
             return await self._worked_for(await self._connected())
 
-    async def _waited(self, client: Client, asked: Asked, timeout: float) -> bool:
+    async def close(self) -> None:
+        """Let go of the connection. Idempotent."""
+        self._client = None
+
+    async def _waited(self, client: Client, asked: Asked, timeout: float) -> str | None:
         start = WithStartWorkflowOperation(
             TenantSync.run,
             asked,
@@ -69,6 +73,8 @@ class TemporalWay:
             static_summary=f"tenant {asked.tenant}",
             priority=Priority(fairness_key=asked.tenant[:64]),
         )
+        found = asyncio.ensure_future(start.workflow_handle())
+        found.add_done_callback(lambda one: one.cancelled() or one.exception())  # the call below raises it
         try:
             await client.execute_update_with_start_workflow(
                 TenantSync.wait_essential,
@@ -78,9 +84,12 @@ class TemporalWay:
             )
         except RPCError as error:
             if error.status in PASSING:
-                return False
+                return None
             raise
-        return True
+        else:
+            return (await found).first_execution_run_id or ""
+        finally:
+            found.cancel()
 
     async def _connected(self) -> Client:
         async with self._connecting:

@@ -66,15 +66,21 @@ class TenantSync:
         return self._begun or Begun()
 
     async def _essential(self) -> Begun:
-        begun: Begun = await workflow.execute_activity(
-            shapes.ESSENTIAL,
-            self._asked,
-            result_type=Begun,
-            start_to_close_timeout=timedelta(seconds=self._asked.limit),
-            heartbeat_timeout=timedelta(seconds=10),
-            retry_policy=LOGIN,
-        )
-        return begun
+        while True:
+            try:
+                begun: Begun = await workflow.execute_activity(
+                    shapes.ESSENTIAL,
+                    self._asked,
+                    result_type=Begun,
+                    start_to_close_timeout=timedelta(seconds=self._asked.limit),
+                    heartbeat_timeout=timedelta(seconds=10),
+                    retry_policy=LOGIN,
+                )
+            except ActivityError as error:
+                if not _is_fenced(error):
+                    raise
+            else:
+                return begun  # where another run took over, the next attempt has waited for that one
 
     async def _behind(self, begun: Begun) -> str:
         """Every collection on its own and all at once, then the word that it ended."""
@@ -82,9 +88,9 @@ class TenantSync:
             await asyncio.gather(*(self._part(begun, name) for name in begun.left))
             await self._do(shapes.FINISH, self._of(begun, ""))
         except ActivityError as error:
-            if isinstance(error.cause, ApplicationError) and error.cause.type == shapes.FENCED:
-                return "superseded"
-            raise
+            if not _is_fenced(error):
+                raise
+            return "superseded"
         return "completed"
 
     async def _part(self, begun: Begun, name: str) -> None:
@@ -110,6 +116,10 @@ class TenantSync:
             retry_policy=BEHIND,
             **more,
         )
+
+
+def _is_fenced(error: ActivityError) -> bool:
+    return isinstance(error.cause, ApplicationError) and error.cause.type == shapes.FENCED
 
 
 def _failure(asked: Asked, error: ActivityError) -> Failure:
