@@ -2,8 +2,8 @@
 
 from backfill import assignments, credits, organizations, roles, users  # noqa: A004
 from backfill.checks import checks
-from backfill.customer_sync.mounts import mounts
 from backfill.endpoints import application as http
+from backfill.mounts import mounts
 from backfill.story import Story
 from backfill.tenant_sync.hooks import temporal
 from headwater.cli.lazy import Entry
@@ -44,6 +44,7 @@ commands = {
     ),
     "sync tenant": Entry("backfill.tenant_sync.commands:tenant", "Bring one tenant of the CRM up to date."),
     "sync tenants": Entry("backfill.tenant_sync.commands:tenants", "Make the tenant syncs that are due."),
+    "sync cleanup": Entry("backfill.tenant_sync.commands:cleanup", "End tenant syncs that are stuck."),
 }
 """What the command line gets from this project, by its whole path."""
 

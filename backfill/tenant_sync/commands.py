@@ -9,9 +9,12 @@ import click
 import msgspec
 
 from backfill.tenant_sync.routing import Method
+from headwater.cli.connected import opened
 from headwater.cli.invocation import Invocation
+from headwater.cli.jobs import asked_by
 from headwater.cli.loops import Loops
 from headwater.cli.output import Table
+from headwater.database import Row
 
 
 @click.command(
@@ -85,8 +88,47 @@ def tenants(invocation: Invocation, once: bool) -> None:
             else:
                 async with Loops() as loops:
                     loops.start("tenant syncs", requests.run(), requests.stop)
+                    upkeep = Upkeep(own.database)
+                    loops.start("upkeep", upkeep.run(), upkeep.stop)
                     await loops.until(stop)
             made.append(requests.made)
 
     invocation.serve(work)
     invocation.out.result("sync.tenants", {"made": sum(made)}, text=f"made {sum(made)} syncs")
+
+
+@click.command(
+    epilog="Examples:  headwater sync cleanup --dry-run  ·  headwater sync cleanup  ·  "
+    "headwater sync cleanup --older-than 60"
+)
+@click.option(
+    "--older-than",
+    type=click.FloatRange(0, 86_400),
+    default=600.0,
+    show_default=True,
+    help="Seconds for which a run must have been stuck.",
+)
+@click.option("--dry-run", is_flag=True, help="Print what is stuck; end nothing.")
+@click.pass_obj
+def cleanup(invocation: Invocation, older_than: float, dry_run: bool) -> None:
+    """End tenant syncs whose process is gone and that nobody took over: they are failed, and due again.
+
+    `headwater admin` and `headwater sync tenants` do so every five minutes by themselves.
+    """
+    from backfill.tenant_sync.upkeep import Upkeep  # noqa: PLC0415 (help needs no servers)
+    from consumers.crm import crm  # noqa: PLC0415 (the same)
+
+    async def work() -> list[Row]:
+        async with opened(invocation) as wiring:
+            wiring.app_url(crm.app)
+            upkeep = Upkeep((await wiring.open_sinks([crm.app]))[crm.app])
+            if dry_run:
+                return await upkeep.stuck(older_than)
+            return await upkeep.clean_up(asked_by(), older_than)
+
+    rows = invocation.run(work())
+    columns = ("tenant", "correlation", "holder", "seconds")
+    shown = [tuple(row[name] for name in columns) for row in rows]
+    text: Table | str = Table(columns, shown) if rows else "nothing is stuck"
+    cleaned = [dict(row) for row in rows]
+    invocation.out.result("sync.cleanup", {"stuck": cleaned, "dry_run": dry_run}, text=text)

@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from aiohttp import web
@@ -61,21 +61,38 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         try:
             response = await handler(request)
         except Problem as problem:
-            response = problem.response()
+            response = _response(request, problem)
         except web.HTTPException as raised:
             if raised.status < 400:  # a redirect is no error
                 raise
-            response = _of_aiohttp(raised).response()
+            response = _response(request, _of_aiohttp(raised))
         except HeadwaterError as error:
-            response = _of_ours(error).response()
+            response = _response(request, _of_ours(error))
         except Exception:
             log.exception("admin.failed", method=request.method, route=_route(request))
-            response = Problem(500).response()
+            response = _response(request, Problem(500))
         if not response.prepared:
             response.headers[HEADER] = correlation_id
             if response.status in {408, 413}:
                 response.force_close()  # what is left of the body is not worth reading
         return response
+
+
+class Beside(NamedTuple):
+    """What the problems of an application carry beside the usual members: what its clients know."""
+
+    members: Callable[[Problem], Mapping[str, Any]]
+
+
+BESIDE = web.AppKey("beside", Beside)
+
+
+def _response(request: web.Request, problem: Problem) -> web.Response:
+    # Not `config_dict`: that is of the application whose middleware runs, and this is the outermost one.
+    for app in request.match_info.apps:
+        if beside := app.get(BESIDE):
+            problem.extra = {**beside.members(problem), **problem.extra}
+    return problem.response()
 
 
 def _of_aiohttp(raised: web.HTTPException) -> Problem:

@@ -27,6 +27,7 @@ import consumers
 import streams
 from backfill.customer_sync.figures import NAMES as CUSTOMERS
 from backfill.service import Options, Toggle
+from backfill.tenant_sync.figures import NAMES as TENANTS
 from backfill.user_sync import figures
 from headwater import cli, config, errors
 from headwater.admin import agreement
@@ -536,7 +537,9 @@ def test_settings_that_pages_name_exist() -> None:
 
 def test_metrics_that_pages_name_exist() -> None:
     known = (
-        {family.name for family in families(Metrics())} | COLUMNS | {*figures.OWN, *figures.SEED, *CUSTOMERS}
+        {family.name for family in families(Metrics())}
+        | COLUMNS
+        | {*figures.OWN, *figures.SEED, *CUSTOMERS, *TENANTS}
     )
     named = {(page, code.split()[0]) for page, code in quoted(r"headwater_\w+(?: [<>=]+ \d+)?")}
 
