@@ -76,6 +76,7 @@ def tenants(invocation: Invocation, once: bool) -> None:
     """
     from backfill.tenant_sync import system  # noqa: PLC0415 (help needs no servers)
     from backfill.tenant_sync.requests import Requests  # noqa: PLC0415
+    from backfill.tenant_sync.upkeep import Upkeep  # noqa: PLC0415 (the same)
 
     made: list[int] = []
 
