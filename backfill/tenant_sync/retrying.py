@@ -52,7 +52,9 @@ async def tried(step: Callable[[], Awaitable[T]], patience: Patience, report: Re
         except Exception as error:
             if isinstance(error, Superseded):
                 raise
-            raise classified(error) from error
+            if (found := classified(error)) is error:
+                raise
+            raise found from error
 
     def told(state: RetryCallState) -> None:
         report(_error(state), state.attempt_number, state.upcoming_sleep)
@@ -67,7 +69,7 @@ async def tried(step: Callable[[], Awaitable[T]], patience: Patience, report: Re
     try:
         return await patient(classed)
     except SyncError as error:
-        error.tried = True
+        error.tried |= patience.attempts > 1  # with one attempt it is somebody else who tries again
         raise
 
 

@@ -127,9 +127,9 @@ def _carrying():  # type: ignore[no-untyped-def]
     try:
         yield
     except ExceptionGroup as group:
-        raise carried(_first(group)) from group
+        raise carried(_first(group)) from None
     except Exception as error:
-        raise carried(error) from error
+        raise carried(error) from None  # histories keep what is raised: the class and the text are enough
 
 
 def _first(group: ExceptionGroup[Exception]) -> Exception:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -35,8 +36,10 @@ PASSING = (RPCStatusCode.RESOURCE_EXHAUSTED, RPCStatusCode.NOT_FOUND, RPCStatusC
 class TemporalWay:
     """Syncs of one process through Temporal. Connects when first asked."""
 
-    def __init__(self, settings: TenantSyncSettings) -> None:
+    def __init__(self, settings: TenantSyncSettings, *, silence: float = Asked.silence) -> None:
+        """`silence`: seconds without a heartbeat after which an attempt is taken for dead."""
         self._settings = settings
+        self._silence = silence
         self._client: Client | None = None
         self._connecting = asyncio.Lock()
 
@@ -65,7 +68,7 @@ class TemporalWay:
     async def _waited(self, client: Client, asked: Asked, timeout: float) -> str | None:
         start = WithStartWorkflowOperation(
             TenantSync.run,
-            asked,
+            dataclasses.replace(asked, silence=self._silence),
             id=workflow_id(asked.tenant),
             task_queue=self._settings.temporal_workflows,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,

@@ -38,6 +38,8 @@ class Asked:
     """Sync again what is there."""
     limit: float = 60.0
     """Seconds that one attempt at the essential data may take."""
+    silence: float = 10.0
+    """Seconds without a heartbeat after which an attempt is taken for dead; three times that behind."""
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,8 @@ from headwater.config.seeds import TenantSyncSettings
 log = telemetry.logger(__name__)
 AT_ONCE, BEHIND = 4, 3
 """Activities that one process runs at the same time: for callers that wait, and for nobody."""
+STICKY = timedelta(seconds=1)
+"""How long a step waits for the worker that knows its workflow: another reads it in no time."""
 _WAY = ("backfill", "backfill.tenant_sync", "backfill.tenant_sync.temporal")
 PASSED = ("headwater", "schemas", "streams", "producers", "consumers", "msgspec")
 
@@ -48,8 +50,9 @@ class TemporalWorker:
                 task_queue=tasks,
                 workflows=[TenantSync],
                 activities=[activities.essential],
-                workflow_runner=_runner(),
+                workflow_runner=runner(),
                 max_concurrent_activities=AT_ONCE,
+                sticky_queue_schedule_to_start_timeout=STICKY,
                 graceful_shutdown_timeout=grace,
             ),
             Worker(
@@ -78,7 +81,7 @@ class TemporalWorker:
             await asyncio.gather(*running)
 
 
-def _runner() -> SandboxedWorkflowRunner:
+def runner() -> SandboxedWorkflowRunner:
     """The workflow's own module is loaded anew and watched; what stands beside it is not."""
     beside = [one for package in _WAY[:-1] for one in _beside(package)]
     restrictions = SandboxRestrictions.default.with_passthrough_modules(*PASSED, *beside, shapes.__name__)

@@ -73,7 +73,7 @@ class TenantSync:
                     self._asked,
                     result_type=Begun,
                     start_to_close_timeout=timedelta(seconds=self._asked.limit),
-                    heartbeat_timeout=timedelta(seconds=10),
+                    heartbeat_timeout=timedelta(seconds=self._asked.silence),
                     retry_policy=LOGIN,
                 )
             except ActivityError as error:
@@ -112,7 +112,7 @@ class TenantSync:
             given,
             task_queue=shapes.background_tasks(workflow.info().task_queue),
             start_to_close_timeout=timedelta(minutes=30),
-            heartbeat_timeout=timedelta(seconds=30),
+            heartbeat_timeout=timedelta(seconds=3 * self._asked.silence),
             retry_policy=BEHIND,
             **more,
         )
