@@ -8,10 +8,10 @@ ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_NO_CACHE=1 UV_PYTHON_DOWNLOADS=ne
 WORKDIR /build
 # What is needed changes less often than the engine: a layer of its own.
 COPY pyproject.toml uv.lock ./
-RUN uv sync --frozen --no-dev --extra speed --no-install-project
+RUN uv sync --frozen --no-dev --extra speed --extra temporal --no-install-project
 COPY README.md LICENSE* ./
 COPY headwater headwater
-RUN uv sync --frozen --no-dev --extra speed --no-editable
+RUN uv sync --frozen --no-dev --extra speed --extra temporal --no-editable
 
 FROM python:3.13.11-slim
 RUN groupadd --gid 10001 headwater \

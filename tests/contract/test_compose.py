@@ -31,6 +31,7 @@ SERVICE = {
         "environment": {"type": "object", "additionalProperties": {"type": "string"}},
         "volumes": TEXTS,
         "ports": TEXTS,
+        "profiles": TEXTS,
         "restart": {"enum": ["no", "unless-stopped"]},
         "stop_grace_period": DURATION,
         "read_only": {"type": "boolean"},
@@ -116,6 +117,7 @@ def test_every_command_is_one_of_the_command_line_with_its_options(
 
 def test_every_application_of_the_project_has_a_worker_and_a_database(tmp_path: Path) -> None:
     workers = {call[1] for one in ours().values() for call in calls(one) if call[0] == "worker"}
+    workers.remove("--temporal")
     created = re.findall(r"CREATE DATABASE (\w+);", (ROOT / "deploy/postgres/10-databases.sql").read_text())
     apps = {one.app for one in consumers.applications}
 
@@ -166,8 +168,9 @@ def test_redis_keeps_what_it_was_given_and_evicts_nothing() -> None:
 def test_nothing_is_published_beyond_this_machine_and_no_server_at_all() -> None:
     published = {name: one["ports"] for name, one in services().items() if "ports" in one}
 
-    assert list(published) == ["admin"]
-    assert all(port.startswith("127.0.0.1:") for port in published["admin"])
+    assert list(published) == ["admin", "temporal"]
+    assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
+    assert [port.rpartition(":")[2] for port in published["temporal"]] == ["8233"]  # its UI, for development
 
 
 def test_whatever_runs_on_is_checked_and_restarted_and_what_ends_is_not() -> None:
@@ -185,7 +188,15 @@ def test_everything_waits_for_what_it_needs_by_a_condition_that_can_come_true() 
             healthy = wanted["condition"] == "service_healthy"
             assert ("healthcheck" in found[other]) is healthy, f"{name} waits for {other}"
     for name in set(OURS) - {"migrate"}:
-        assert set(found[name]["depends_on"]) == {"redis", "postgres", "migrate"}
+        also = set(found[name].get("profiles", []))
+        assert set(found[name]["depends_on"]) == {"redis", "postgres", "migrate", *also}
+
+
+def test_temporal_comes_only_when_it_is_asked_for_and_is_where_everybody_looks_for_it() -> None:
+    found = services()
+
+    assert {name for name, one in found.items() if "profiles" in one} == {"temporal", "worker-temporal"}
+    assert {one["environment"]["TEMPORAL_ADDRESS"] for one in ours().values()} == {"temporal:7233"}
 
 
 @pytest.mark.parametrize("name", [name for name in OURS if name != "migrate"])
