@@ -44,18 +44,7 @@ class Statistics:
     async def read(self) -> Reading:
         """The last hour. Raises DatabaseUnavailable."""
         async with self._database.connection() as connection:
-            counts = await _one(connection, "counts")
-            rows = await connection.fetch(load(__file__, "ended_runs"), HOUR)
-            failed = await connection.fetch(load(__file__, "failed_collections"))
-        ended = rows[0]
-        hour = Hour(
-            completed=ended["completed"],
-            failed=ended["failed"],
-            stuck=counts["stuck"],
-            active=counts["active"],
-        )
-        lacking = {one.name: 0 for one in COLLECTIONS} | {row["name"]: row["tenants"] for row in failed}
-        return Reading(hour, ended, [row for row in rows if row["fallback"] is not None], counts, lacking)
+            return await read(connection)
 
     async def health(self) -> dict[str, Any]:
         """How syncs go, by the last hour."""
@@ -119,6 +108,19 @@ class Statistics:
         row = await self._database.fetchrow(load(__file__, "audited"), tenant, 10)
         notes = msgspec.json.decode(row["notes"], type=list[dict[str, Any]]) if row else []
         return row is not None and row["stuck_since"] is not None, notes
+
+
+async def read(connection: Connection) -> Reading:
+    """The last hour, through a connection of the caller's."""
+    counts = await _one(connection, "counts")
+    rows = await connection.fetch(load(__file__, "ended_runs"), HOUR)
+    failed = await connection.fetch(load(__file__, "failed_collections"))
+    ended = rows[0]
+    hour = Hour(
+        completed=ended["completed"], failed=ended["failed"], stuck=counts["stuck"], active=counts["active"]
+    )
+    lacking = {one.name: 0 for one in COLLECTIONS} | {row["name"]: row["tenants"] for row in failed}
+    return Reading(hour, ended, [row for row in rows if row["fallback"] is not None], counts, lacking)
 
 
 def by_method(rows: Iterable[Row]) -> dict[str, Any]:

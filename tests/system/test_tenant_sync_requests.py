@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import tempfile
+import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import pytest_asyncio
 
 import headwater
 from backfill.tenant_sync.checks import checks
+from backfill.tenant_sync.leases import Leases, Wish
 from backfill.tenant_sync.requests import Requests
 from headwater import cli
 from headwater.config import load
@@ -213,6 +215,21 @@ async def test_the_command_makes_what_is_due(
     assert (await held(crm.database, tenant))["users"] == 10
 
 
+async def test_the_command_shows_what_is_stuck_and_ends_it(source: Database, crm_database: Database) -> None:
+    settings, tenant = environ(source, crm_database), str(uuid.uuid4())
+    assert await Leases(crm_database, "gone").take(tenant, "sync-gone", Wish())
+    await crm_database.execute("UPDATE crm.tenant_syncs SET lease_until = now() - interval '100 seconds'")
+    status = "SELECT status FROM crm.tenant_syncs"
+
+    looked = await headwater_(settings, "sync", "cleanup", "--older-than", "60", "--dry-run")
+    before = await crm_database.fetchval(status)
+    done = await headwater_(settings, "sync", "cleanup", "--older-than", "60")
+
+    assert (looked[0], [one["tenant"] for one in looked[1]["stuck"]]) == (0, [tenant])
+    assert (done[0], [one["tenant"] for one in done[1]["stuck"]]) == (0, [tenant])
+    assert (before, await crm_database.fetchval(status)) == ("in_progress", "failed")
+
+
 async def test_the_doctor_tells_of_syncs_that_nobody_makes_and_of_flags_that_contradict_each_other(
     source: Database, crm: Application, producers: Producers
 ) -> None:
@@ -228,5 +245,7 @@ async def test_the_doctor_tells_of_syncs_that_nobody_makes_and_of_flags_that_con
     await crm.database.execute("UPDATE crm.tenant_syncs SET requested_at = now() - interval '5 minutes'")
     late = await found()
 
-    assert before == early == {"tenant sync method": "warn", "tenant sync requests": "ok"}
+    well = {"tenant sync health": "ok", "tenant sync requests": "ok"}
+    assert before == early == {"tenant sync method": "warn", **well}
     assert late["tenant sync requests"] == "warn"
+    assert late["tenant sync health"] == "ok"

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 
 import headwater
+from backfill.tenant_sync.checks import findings
 from backfill.tenant_sync.figures import GAUGES, Figures
 from backfill.tenant_sync.health import DEGRADED, SLOW, STATUSES, STUCK, UNHEALTHY, Hour, status_of
 from backfill.tenant_sync.states import Standing, next_step
@@ -101,3 +102,16 @@ def test_figures_that_can_not_be_read_are_no_zeros() -> None:
 
     assert {line.rpartition(" ")[2] for line in shown} == {"NaN"}
     assert not [line for line in shown if "health" in line]
+
+
+@given(HOURS, st.dictionaries(st.sampled_from(("users", "entityCredits")), st.integers(0, 5)))
+def test_the_doctor_says_what_health_says_and_names_what_is_missing(
+    hour: Hour, lacking: dict[str, int]
+) -> None:
+    found = {one.check: one for one in findings(hour, lacking)}
+
+    verdict = {"healthy": "ok", "degraded": "warn", "unhealthy": "fail"}[status_of(hour)]
+    assert found["tenant sync health"].state == verdict
+    assert ("tenant sync stuck" in found) == (hour.stuck > 0)
+    assert ("tenant sync collections" in found) == any(lacking.values())
+    assert all(one.fix for one in found.values() if one.state != "ok")
