@@ -208,7 +208,13 @@ class Endpoints:
         await parts.upkeep.note(
             tenant, who, "forced" if force else "triggered", "essential" if skip else None
         )
-        asked = parts.syncs.ensure_tenant_sync(tenant, force=force, triggered_by=f"http {who}")
+        asked = parts.syncs.ensure_tenant_sync(
+            tenant,
+            force=force,
+            triggered_by=f"http {who}",
+            method="direct" if skip else "auto",  # a workflow's worth is what comes behind
+            background=not skip,
+        )
         task = asyncio.create_task(asked, name=f"asked {tenant}")
         self._asked.add(task)
         task.add_done_callback(self._asked.discard)
@@ -229,8 +235,6 @@ def _failed(problem: Problem) -> dict[str, Any]:
 
 def _result(result: SyncResult) -> web.Response:
     data = msgspec.to_builtins(result)
-    if result.sync_method == "temporal":
-        data["workflowId"] = f"tenant-sync:{result.tenant_id}"
     if result.success:
         said = "Tenant is synced already" if result.already_synced else "Essential data is synced"
         return reply({"success": True, "message": said, "data": data})

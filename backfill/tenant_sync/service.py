@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -23,7 +24,7 @@ from backfill.tenant_sync.leases import Lease, State, Wish
 from backfill.tenant_sync.result import SyncResult, answer, failure
 from backfill.tenant_sync.routing import Method, Route, Routing, Size, after, allowed, route
 from backfill.tenant_sync.run import Run, Ways
-from backfill.tenant_sync.source import BACKGROUND, COLLECTIONS, ORGANIZATION, USER
+from backfill.tenant_sync.source import BACKGROUND, COLLECTIONS, ORGANIZATION, USER, Collection
 from backfill.tenant_sync.states import Step, next_step
 from backfill.tenant_sync.temporal.shapes import Asked, workflow_id
 from headwater import telemetry
@@ -43,6 +44,7 @@ class _Call(msgspec.Struct, kw_only=True):
     triggered_by: str
     method: Method
     force: bool
+    background: bool = True
     joined: str = ""
     """Correlation id of the run that is waited for."""
     temporal: bool = False
@@ -79,29 +81,41 @@ class TenantSyncs:
         self._timeout = timeout
         self._routing = routing
         self._room, self._room_behind = asyncio.Semaphore(at_once), asyncio.Semaphore(1)
-        self._going: dict[tuple[str, bool], asyncio.Task[SyncResult]] = {}
+        self._going: dict[tuple[str, bool, bool], asyncio.Task[SyncResult]] = {}
         self._later: dict[str, asyncio.Task[None]] = {}
         self._closing = False
 
     async def ensure_tenant_sync(
-        self, tenant: str, *, force: bool = False, triggered_by: str = "login", method: Method = "auto"
+        self,
+        tenant: str,
+        *,
+        force: bool = False,
+        triggered_by: str = "login",
+        method: Method = "auto",
+        background: bool = True,
     ) -> SyncResult:
         """The essential data of a tenant is there; what is not goes on in the background.
 
         Raises nothing but a cancel: what went wrong is in the result. `force` syncs again what is there;
-        `method` is what a sync takes that has to be made, `auto` what the settings say.
+        `method` is what a sync takes that has to be made, `auto` what the settings say. Without `background`
+        a direct sync ends behind the essential data; the next caller that does not say so makes the rest.
         """
         try:
             tenant = str(uuid.UUID(tenant))
         except ValueError:
             error = InvalidError(f"no tenant id ({tenant[:50]!r})")
             return failure(error.of(tenant, correlation_id(tenant[:50], _now()), "essential", 0.0))
-        place = (tenant, force)
+        place = (tenant, force, background)
         task = self._going.get(place)
         if task is None:
             correlation = correlation_id(tenant, _now())
             call = _Call(
-                tenant=tenant, correlation=correlation, triggered_by=triggered_by, method=method, force=force
+                tenant=tenant,
+                correlation=correlation,
+                triggered_by=triggered_by,
+                method=method,
+                force=force,
+                background=background,
             )
             task = asyncio.create_task(self._ensure(call), name=f"sync {tenant}")
             self._going[place] = task
@@ -169,7 +183,7 @@ class TenantSyncs:
             state = await self._ways.leases.state(call.tenant)
             if state and call.joined and _ended(state, call.joined) and not _left(call, state):
                 return call.told(answer(state), joined=True)
-            step = _step(state, call.force)
+            step = _step(state, call)
             if step == "ready" and state:
                 mine = state.row["correlation_id"] == call.correlation
                 waited = bool(call.joined) or (call.run_id is not None and not mine)
@@ -209,7 +223,7 @@ class TenantSyncs:
         """Make a run as soon as there is room, where it is still to be made; None: look again."""
         async with self._room:
             state = await self._ways.leases.state(call.tenant)
-            step, steal = _step(state, call.force), state is not None and _stuck(call, state)
+            step, steal = _step(state, call), state is not None and _stuck(call, state)
             if step not in {"run", "finish"} and not steal:
                 return None
             wish = Wish(
@@ -220,15 +234,16 @@ class TenantSyncs:
                 steal=steal,
             )
             lease = await self._ways.leases.take(call.tenant, call.correlation, wish)
-            return wish if lease is not None and await self._run(lease, wish, state) else None
+            left = _unfinished(state) if not wish.whole else BACKGROUND if call.background else ()
+            return wish if lease is not None and await self._run(lease, wish, left) else None
 
     async def _answer(self, call: _Call, *, already: bool) -> SyncResult:
         state = await self._ways.leases.state(call.tenant)
         if state is None:
             raise InvalidError("the row of the sync was removed")
-        return call.told(answer(state), already_synced=already, background_sync_started=True)
+        return call.told(answer(state), already_synced=already, background_sync_started=call.background)
 
-    async def _run(self, lease: Lease, wish: Wish, before: State | None) -> bool:
+    async def _run(self, lease: Lease, wish: Wish, left: Sequence[Collection]) -> bool:
         """Whether the essential data is in; False: another run took over. Raises a SyncError."""
         run, keeping = Run(self._ways, lease), asyncio.create_task(self._keep(lease), name="lease")
         log.info("tenant_sync.started", tenant=lease.tenant, correlation=lease.correlation)
@@ -244,13 +259,12 @@ class TenantSyncs:
             keeping.cancel()
             await asyncio.shield(self._give_up(run, error))
             raise
-        left = BACKGROUND if wish.whole else _unfinished(before)
         task = asyncio.create_task(self._afterwards(run, left, keeping), name=f"background {lease.tenant}")
         self._later[lease.tenant] = task
         task.add_done_callback(lambda _: self._later.pop(lease.tenant, None))
         return True
 
-    async def _afterwards(self, run: Run, left: Any, keeping: asyncio.Task[None]) -> None:
+    async def _afterwards(self, run: Run, left: Sequence[Collection], keeping: asyncio.Task[None]) -> None:
         try:
             async with self._room_behind:
                 await run.background(left)
@@ -293,8 +307,9 @@ class TenantSyncs:
                 log.info("tenant_sync.lease_not_renewed", tenant=lease.tenant, error=str(error))
 
 
-def _step(state: State | None, force: bool) -> Step:
-    return next_step(state.standing if state else None, force=force)
+def _step(state: State | None, call: _Call) -> Step:
+    step = next_step(state.standing if state else None, force=call.force)
+    return "ready" if step == "finish" and not call.background else step
 
 
 def _ended(state: State, joined: str) -> bool:
@@ -315,7 +330,7 @@ def _stuck(call: _Call, state: State) -> bool:
     return after(call.trouble, busy=row["busy"], idle=row["idle"]) == "steal"
 
 
-def _unfinished(state: State | None) -> list[Any]:
+def _unfinished(state: State | None) -> list[Collection]:
     done = {
         name for name, one in (state.collections if state else {}).items() if one["status"] == "completed"
     }

@@ -126,6 +126,29 @@ async def test_a_trigger_that_may_not_wait_says_where_to_look(system: Running, t
     assert (await ended(system, tenant))["status"] == "completed"
 
 
+async def test_without_reference_data_the_sync_ends_behind_the_essential_part_and_the_next_makes_the_rest(
+    system: Running, tenant: str
+) -> None:
+    answer = await ask(system, "POST", f"/tenants/{tenant}/trigger?skipReferenceData=true")
+    first = await ended(system, tenant)
+    progress = await data(system, f"/tenants/{tenant}/progress")
+    again = await ask(system, "POST", f"/tenants/{tenant}/trigger", body={"skipReferenceData": True})
+    await ask(system, "POST", f"/tenants/{tenant}/trigger")
+    second = await until(lambda: _whole(system, tenant), within=60.0)
+
+    assert (answer.status, answer.body["data"]["backgroundSyncStarted"]) == (200, False)
+    assert (first["status"], first["needsSync"]) == ("completed", True)
+    assert (progress["syncedCollections"], progress["progress"]) == (5, 62)
+    assert again.body["data"]["alreadySynced"]
+    assert second["status"] == "completed"
+    assert await system.count("crm.credits", tenant) == 1
+
+
+async def _whole(system: Running, tenant: str) -> Any:
+    found = await data(system, f"/tenants/{tenant}/status")
+    return None if found["needsSync"] or found["isLocked"] else found
+
+
 async def test_a_thousand_triggers_of_one_tenant_cost_one_run_and_get_one_answer(
     system: Running, tenant: str
 ) -> None:
