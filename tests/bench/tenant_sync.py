@@ -1,8 +1,10 @@
 """How long a first login waits: `python -m tests.bench.tenant_sync [--durable] [--runs N]`.
 
-Tenants of four sizes, from the wrapper's database and from its API (served by a process of its own), each run
-from an empty application; then first logins that come together. Milliseconds, medians over the runs; CPU is
-this process's. Prints one table; take its figures on a machine that does nothing else.
+Tenants of four sizes, each run from an empty application: directly, from the wrapper's database and from its
+API (served by a process of its own), and through Temporal where there is one (its worker a process, too, the
+source the database); then first logins that come together. Milliseconds, medians over the runs, the ways in
+turns; CPU is this process's. Total is until the database says that the run has ended. Prints one table; take
+its figures on a machine that does nothing else.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import contextlib
 import statistics
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import NamedTuple
 
 import consumers.crm
@@ -21,15 +23,21 @@ from backfill.tenant_sync.api import Access, ApiSource
 from backfill.tenant_sync.database import DatabaseSource
 from backfill.tenant_sync.gate import Gate
 from backfill.tenant_sync.leases import Leases
+from backfill.tenant_sync.routing import Routing
 from backfill.tenant_sync.run import Ways
 from backfill.tenant_sync.service import TenantSyncs
 from backfill.tenant_sync.source import Source
+from backfill.tenant_sync.temporal.client import TemporalWay
+from backfill.tenant_sync.temporal.worker import TemporalWorker, connect
 from headwater.config import DatabaseSettings
+from headwater.config.seeds import TenantSyncSettings
 from headwater.database import Database
-from headwater.testing import running_servers
+from headwater.testing import running_servers, until
 from tests.databases import migrated
+from tests.temporal_server import temporal_server
 from tests.wrapper_api import KEY
 
+MODULE = "tests.bench.tenant_sync"
 TABLES = (
     *("tenants", "organizations", "roles", "users", "role_assignments", "assignments", "credits"),
     *("credit_configs", "tenant_syncs", "tenant_sync_collections", "tenant_sync_runs"),
@@ -90,11 +98,12 @@ SELECT tenant_id::text FROM made"""
 
 
 class World(NamedTuple):
-    """Both databases, and the API's address."""
+    """Both databases, the API's address and the settings of Temporal, if there is one."""
 
     source: Database
     crm: Database
     api: str
+    temporal: TenantSyncSettings | None
 
     async def found(self, size: Size) -> str:
         """A tenant of this size."""
@@ -105,68 +114,119 @@ class World(NamedTuple):
         """The application as it was before any sync."""
         await self.crm.execute(f"TRUNCATE {', '.join(f'crm.{one}' for one in TABLES)}, headwater.ledger")
 
-    def syncs(self, source: Source) -> TenantSyncs:
-        """A process's."""
-        kept = [consumers.crm.tenants, *consumers.crm.crm.mirrors.values()]
-        ways = Ways(source=source, gate=Gate(self.crm, "crm", kept), leases=Leases(self.crm, "bench"))
-        return TenantSyncs(ways)
-
-    def sources(self) -> dict[str, Source]:
-        """By name."""
-        return {
-            "database": DatabaseSource(self.source, "crm"),
-            "API": ApiSource(Access(url=self.api, key=KEY)),
+    def ways(self) -> dict[str, TenantSyncs]:
+        """A process's syncs, by way."""
+        database = DatabaseSource(self.source, "crm")
+        made = {
+            "database": TenantSyncs(ways(database, self.crm)),
+            "API": TenantSyncs(ways(ApiSource(Access(url=self.api, key=KEY)), self.crm)),
         }
+        if (kept := self.temporal) is not None:
+            routing = Routing(lambda: kept, TemporalWay(kept))
+            made["Temporal"] = TenantSyncs(ways(database, self.crm), routing=routing)
+        return made
+
+
+def ways(source: Source, crm: Database) -> Ways:
+    """What runs work with."""
+    kept = [consumers.crm.tenants, *consumers.crm.crm.mirrors.values()]
+    return Ways(source=source, gate=Gate(crm, "crm", kept), leases=Leases(crm, "bench"))
+
+
+async def work(settings: TenantSyncSettings, urls: Mapping[str, str]) -> None:
+    """Be the worker of Temporal, until killed."""
+    limits = DatabaseSettings(pool_max=10, pool_min=2)
+    source = DatabaseSource(await Database.open(urls["source"], limits=limits), "crm")
+    own = ways(source, await Database.open(urls["crm"], limits=limits))
+    await TemporalWorker(await connect(settings), own, settings, drain=1.0).run()
+
+
+@contextlib.asynccontextmanager
+async def beside(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A process, for as long as the block."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", *arguments), stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        await process.wait()
+
+
+@contextlib.asynccontextmanager
+async def through_temporal(urls: Mapping[str, str]) -> AsyncIterator[TenantSyncSettings | None]:
+    """A server and a worker; None where there is no server."""
+    async with temporal_server() as server:
+        if server is None:
+            yield None
+            return
+        kept = TenantSyncSettings(
+            use_temporal=True,
+            temporal_enabled=True,
+            temporal_address=server.address,
+            temporal_workflows="bench",
+        )
+        async with beside(MODULE, "--work-for", server.address, urls["source"], urls["crm"]):
+            await until(TemporalWay(kept).has_workers, within=60)
+            yield kept
 
 
 @contextlib.asynccontextmanager
 async def world(*, durable: bool) -> AsyncIterator[World]:
     """Everything on servers of its own."""
-    async with running_servers(durable=durable) as servers, migrated(servers) as urls:
+    async with (
+        running_servers(durable=durable) as servers,
+        migrated(servers) as urls,
+        through_temporal(urls) as temporal,
+        beside("tests.wrapper_api", urls["source"]) as serving,
+    ):
         limits = DatabaseSettings(pool_max=10, pool_min=2)
         source = await Database.open(urls["source"], limits=limits)
         crm = await Database.open(urls["crm"], limits=limits)
-        serving = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tests.wrapper_api", urls["source"]), stdout=asyncio.subprocess.PIPE
-        )
         try:
             said = await serving.stdout.readline() if serving.stdout else b""
-            yield World(source, crm, said.decode().strip())
+            yield World(source, crm, said.decode().strip(), temporal)
         finally:
-            serving.kill()
-            await serving.wait()
             await source.close()
             await crm.close()
 
 
-async def one_login(here: World, source: Source, size: Size) -> tuple[float, float, float]:
+class Took(NamedTuple):
     """Seconds until the caller goes on, until all is in, and of CPU."""
+
+    essential: float
+    total: float
+    busy: float
+
+
+async def one_login(here: World, syncs: TenantSyncs, size: Size) -> Took:
+    """A first login, from nothing to the end of its background."""
     tenant = await here.found(size)
     await here.source.execute("ANALYZE")
     await here.empty()
-    syncs = here.syncs(source)
-    began, busy = time.perf_counter(), time.process_time()
+    at, began, busy = time.time(), time.perf_counter(), time.process_time()
     result = await syncs.ensure_tenant_sync(tenant)
     essential = time.perf_counter() - began
     whole = await syncs.settled(tenant)
-    total, busy = time.perf_counter() - began, time.process_time() - busy
-    await syncs.close()
-    if not result.success or whole is None or whole.has_failed_collections:
+    busy = time.process_time() - busy
+    if not result.success or result.fallback_used or whole is None or whole.has_failed_collections:
         raise RuntimeError(f"the sync failed: {whole or result}")
-    return essential, total, busy
+    ended = "SELECT extract(epoch FROM completed_at)::float8 FROM crm.tenant_syncs"
+    return Took(essential, await here.crm.fetchval(ended) - at, busy)
 
 
-async def together(here: World, tenants: list[str]) -> tuple[float, float, int]:
+async def together(here: World, syncs: TenantSyncs, tenants: list[str]) -> tuple[float, float, int]:
     """Seconds until all go on, those of the slowest hundredth, and most connections of both databases."""
     await here.empty()
-    syncs, most, took = here.syncs(here.sources()["database"]), 0, []
+    most, took = 0, []
     names = [one.url.rpartition("/")[2] for one in (here.source, here.crm)]
 
     async def login(tenant: str) -> None:
         began = time.perf_counter()
         result = await syncs.ensure_tenant_sync(tenant)
         took.append(time.perf_counter() - began)
-        if not result.success:
+        if not result.success or result.fallback_used:
             raise RuntimeError(f"the sync failed: {result}")
 
     async def watch() -> None:
@@ -183,32 +243,66 @@ async def together(here: World, tenants: list[str]) -> tuple[float, float, int]:
     await asyncio.gather(watching, return_exceptions=True)
     for tenant in set(tenants):
         await syncs.settled(tenant)
-    await syncs.close()
     return total, sorted(took)[int(len(took) * 0.99) - 1], most
+
+
+async def of_size(here: World, made: Mapping[str, TenantSyncs], size: Size, runs: int) -> list[str]:
+    """Every way's figures, and what Temporal adds."""
+    took: dict[str, list[Took]] = {name: [] for name in made}
+    for _ in range(runs):
+        for name, syncs in made.items():
+            took[name].append(await one_login(here, syncs, size))
+    figures = {
+        name: Took(*(statistics.median(column) * 1000 for column in zip(*some, strict=True)))
+        for name, some in took.items()
+    }
+    lines = [
+        f"{size.name:24}{name:12}" + "".join(f"{one:12.1f}" for one in of) for name, of in figures.items()
+    ]
+    if "Temporal" in figures:
+        more = (figures["Temporal"][one] - figures["database"][one] for one in range(2))
+        lines.append(f"{size.name:24}{'adds':12}" + "".join(f"{one:+12.1f}" for one in more))
+    return lines
 
 
 async def measured(runs: int, *, durable: bool) -> list[str]:
     """The lines of the table."""
-    lines = [f"{'tenant':24}{'source':12}{'essential':>12}{'total':>10}{'CPU':>10}   ms"]
+    lines = [f"{'tenant':24}{'way':12}{'essential':>12}{'total':>12}{'CPU':>12}   ms"]
     async with world(durable=durable) as here:
+        made = here.ways()
+        for syncs in made.values():
+            await one_login(
+                here, syncs, SIZES[0]
+            )  # connections, prepared statements: as in a process that runs
         for size in SIZES:
-            for name, source in here.sources().items():
-                took = [await one_login(here, source, size) for _ in range(runs)]
-                figures = [statistics.median(column) * 1000 for column in zip(*took, strict=True)]
-                lines.append(f"{size.name:24}{name:12}{figures[0]:12.1f}{figures[1]:10.1f}{figures[2]:10.1f}")
+            lines += await of_size(here, made, size, runs)
         seed = SIZES[1]
-        many = [await here.found(seed) for _ in range(100)]
-        for what, tenants in (("100 tenants at once", many), ("100 of one at once", [many[0]] * 100)):
-            total, slowest, most = await together(here, tenants)
-            lines.append(
-                f"{what:36}all {total * 1000:.0f}  p99 {slowest * 1000:.0f} ms, {most} connections busy"
-            )
+        for name in [one for one in made if one != "API"]:
+            many = [await here.found(seed) for _ in range(100)]
+            alone = await here.found(seed)
+            for what, tenants in (("100 tenants at once", many), ("100 of one at once", [alone] * 100)):
+                total, slowest, most = await together(here, made[name], tenants)
+                figures = f"all {total * 1000:.0f}  p99 {slowest * 1000:.0f} ms, {most} connections busy"
+                lines.append(f"{what:24}{name:12}{figures}")
+        for syncs in made.values():
+            await syncs.close()
     return lines
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """As the command line asks."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--runs", type=int, default=5)
     options.add_argument("--durable", action="store_true", help="Postgres with fsync.")
+    options.add_argument("--work-for", nargs=3, metavar=("TEMPORAL", "SOURCE", "CRM"), help=argparse.SUPPRESS)
     asked = options.parse_args()
-    print("\n".join(asyncio.run(measured(asked.runs, durable=asked.durable))))
+    if asked.work_for:
+        address, source, crm = asked.work_for
+        kept = TenantSyncSettings(temporal_address=address, temporal_workflows="bench")
+        asyncio.run(work(kept, {"source": source, "crm": crm}))
+    else:
+        print("\n".join(asyncio.run(measured(asked.runs, durable=asked.durable))))
+
+
+if __name__ == "__main__":
+    main()
