@@ -27,8 +27,8 @@ from headwater.broker.lag import Lag
 
 PREFIX = "/api/sync"
 LONGEST_WAIT = 60.0
-LONGEST_WINDOW = 720
-"""Hours: as long as runs are kept."""
+LONGEST_WINDOW = 168
+"""Hours. Percentiles of a month of busy tenants would take seconds."""
 _TENANT = "/tenants/{tenant}"
 _STATUS = {
     "AUTH_ERROR": 502,

@@ -377,7 +377,7 @@ async def test_who_may_only_read_starts_and_removes_nothing(system: Running, ten
         ("GET", "/all?status=stuck", 400),
         ("GET", "/all?limit=101", 400),
         ("GET", "/statistics?hours=0", 400),
-        ("GET", "/metrics?hours=721", 400),
+        ("GET", "/metrics?hours=169", 400),
         ("POST", "/cleanup?olderThan=-1", 400),
         ("GET", "/nothing", 404),
     ],
@@ -426,3 +426,60 @@ async def test_the_consumer_is_degraded_while_nobody_hears_of_requests(system: R
     assert (found["status"], found["workers"]) == ("degraded", 0)
     assert (found["requests"]["waiting"], found["requests"]["late"]) == (1, 1)
     assert found["requests"]["oldestSeconds"] >= 120
+
+
+async def test_a_key_gets_no_further_by_headers_verbs_or_the_spelling_of_a_path(
+    system: Running, tenant: str
+) -> None:
+    foreign = KEYS["foreign"]
+    paths = (
+        f"/tenants/{ELSEWHERE}%2F..%2F{tenant}/status",
+        f"/tenants/{ELSEWHERE}/../{tenant}/status",
+        f"/tenants/{tenant}%20/status",
+        f"/tenants/{{{tenant}}}/status",
+        f"/tenants/urn:uuid:{tenant}/status",
+        f"/tenants/{tenant.replace('-', '')}/status",
+        f"/tenants/{ELSEWHERE},{tenant}/status",
+        f"//tenants/{tenant}/status",
+    )
+    seen = [await ask(system, "GET", path, key=foreign) for path in paths]
+    twice = {"X-API-Key": KEYS["all"]}
+    both = await ask(system, "GET", f"/tenants/{tenant}/status", key=foreign, headers=twice)
+    said = {"X-Tenant-Id": tenant, "X-HTTP-Method-Override": "DELETE", "X-Forwarded-User": "all"}
+    told = await ask(system, "GET", f"/tenants/{tenant}/status?tenant={tenant}", key=foreign, headers=said)
+    head = await ask(system, "HEAD", "/health", key=foreign)
+    override = await ask(system, "GET", f"/tenants/{tenant}/status", headers=said)
+
+    assert {answer.status for answer in seen} <= {400, 404}
+    assert (both.status, told.status, head.status) == (401, 404, 403)
+    assert (override.status, override.body["data"]["events"]) == (200, [])
+
+
+async def test_locks_taken_away_in_the_middle_of_many_syncs_leave_no_wrong_row(
+    system: Running, tenant: str
+) -> None:
+    path = f"/tenants/{tenant}"
+    verbs = [
+        ("POST", "trigger"),
+        ("POST", "force"),
+        ("POST", "trigger?skipReferenceData=1"),
+        ("DELETE", "lock"),
+    ]
+    asked = [verbs[number % 4] for number in range(60)]
+    answers = await together(*(ask(system, verb, f"{path}/{what}") for verb, what in asked))
+    await ask(system, "POST", "/cleanup?olderThan=0")
+    await ask(system, "POST", f"{path}/force")
+    await until(lambda: _whole(system, tenant), within=60.0)
+
+    assert {answer.status for answer in answers} <= {200, 404}
+    for table, count in (("users", 10), ("organizations", 5), ("roles", 3), ("role_assignments", 10)):
+        assert await system.count(f"crm.{table}", tenant) == count
+    open_runs = "SELECT count(*) FROM crm.tenant_sync_runs WHERE status = 'in_progress'"
+    assert await system.crm.fetchval(open_runs) == 0
+    counts = await system.crm.fetch(
+        "SELECT name, fetched, stored, failed FROM crm.tenant_sync_collections "
+        "WHERE tenant_id = $1::text::uuid",
+        tenant,
+    )
+    assert len(counts) == 8
+    assert [row["name"] for row in counts if row["fetched"] != row["stored"] or row["failed"]] == []

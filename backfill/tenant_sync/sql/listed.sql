@@ -2,7 +2,7 @@
 -- $1 status or null, $2 tenants or null for all, $3 at most -> rows of tenant_syncs, whether stuck, names of failed collections
 WITH page AS (
     SELECT tenant_id FROM crm.tenant_syncs
-     WHERE ($1::text IS NULL OR status = $1) AND ($2::text[] IS NULL OR tenant_id = ANY ($2::text[]::uuid[]))
+     WHERE ($1::text IS NULL OR status = $1) AND ($2::uuid[] IS NULL OR tenant_id = ANY ($2::uuid[]))
      ORDER BY started_at DESC NULLS LAST, tenant_id LIMIT $3
 )
 SELECT s.tenant_id::text AS tenant, s.status, s.phase, s.attempts, s.sync_method, s.requested_method, s.fallback_used,
