@@ -7,12 +7,17 @@ log. E-mail travels sealed under the transport key, never in the clear.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
+
+import msgspec
 
 from headwater.event import Event, Operation, Subject
-from schemas.shared import Code, Count, Id, Instant, at
+from schemas.shared import Code, Instant, at
 
 CUSTOMERS = Subject("customers", state=False, tenanted=False)
+
+Number = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+"""A number of edits, as far as the columns of both services count."""
 
 
 class CustomerChange(Event, frozen=True, kw_only=True):
@@ -21,11 +26,21 @@ class CustomerChange(Event, frozen=True, kw_only=True):
     subject: ClassVar[Subject] = CUSTOMERS
     operation: ClassVar[Operation] = "x"
 
-    customer_id: Id
+    customer_id: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
     side: Code
-    """Where it was edited: `auth` or `customer`."""
-    auth_edits: Count = 0
-    customer_edits: Count = 0
+    """Who says it: `auth` or `customer`."""
+    auth_edits: Number = 0
+    customer_edits: Number = 0
+    email_sealed: str | None = None
+    """Encrypted under the transport key; None when there is no e-mail."""
+    name_side: Code | None = None
+    name_number: Number = 0
+    """By which edit of which side the name came to be."""
+    email_side: Code | None = None
+    email_number: Number = 0
+    gone_auth: Number = 0
+    gone_customer: Number = 0
+    """Of each side, the edits that somebody deleted."""
 
     @property
     def key(self) -> str:
@@ -39,8 +54,6 @@ class CustomerChanged(CustomerChange, frozen=True, kw_only=True):
     type: ClassVar[str] = "customer.changed"
 
     name: str
-    email_sealed: str | None = None
-    """Encrypted under the transport key; None when there is no e-mail."""
     created_at: Instant | None = None
     updated_at: Instant | None = None
 
@@ -50,6 +63,8 @@ class CustomerDeleted(CustomerChange, frozen=True, kw_only=True):
 
     type: ClassVar[str] = "customer.deleted"
 
+    name: str = ""
+    """The last one: an edit made elsewhere meanwhile keeps the record alive, with it."""
     deleted_at: Instant | None = None
 
 
@@ -63,6 +78,10 @@ EXAMPLES: tuple[Event, ...] = (
         customer_edits=1,
         name="Ada Byron",
         email_sealed="AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwd",
+        name_side="auth",
+        name_number=2,
+        email_side="customer",
+        email_number=1,
         updated_at=at("2026-01-07T09:00:00Z"),
     ),
     CustomerDeleted(customer_id=_CUSTOMER, side="customer", auth_edits=2, customer_edits=2),

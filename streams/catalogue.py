@@ -26,7 +26,7 @@ from schemas.organizations import (
 from schemas.roles import RoleAssigned, RoleCreated, RoleDeleted, RoleUnassigned, RoleUpdated
 from schemas.tenants import ApplicationDisabled, ApplicationEnabled, TenantSyncRequired, TenantUpdated
 from schemas.users import UserCreated, UserDeactivated, UserDeleted, UserUpdated
-from streams.groups import CHAT, GROUPS
+from streams.groups import AUTH, CHAT, CUSTOMER, GROUPS
 
 ASSIGNMENTS = (
     AssignmentCreated,
@@ -72,7 +72,7 @@ def declare(*, retention: float | None = None, credit_retention: float | None = 
             Stream(name="{app}:organization-assignments", events=ASSIGNMENTS, retention=retention),
             Stream(name="tenant-sync", events=TENANTS, retention=retention),
             *_of_users(retention),
-            Stream(name="customers", events=(CustomerChanged, CustomerDeleted), retention=retention),
+            *_of_customers(retention),
         ],
         GROUPS,
     )
@@ -81,6 +81,15 @@ def declare(*, retention: float | None = None, credit_retention: float | None = 
 def declare_users(*, retention: float | None = None) -> Catalogue:
     """What flows from the database of users: a system beside that of the wrapper, on the same Redis."""
     return Catalogue(_of_users(retention), (CHAT,))
+
+
+def declare_customers(*, retention: float | None = None) -> Catalogue:
+    """What flows between auth service and customer service: each reads what the other says."""
+    return Catalogue(_of_customers(retention), (AUTH, CUSTOMER))
+
+
+def _of_customers(retention: float | None) -> list[Stream]:
+    return [Stream(name="customers", events=(CustomerChanged, CustomerDeleted), retention=retention)]
 
 
 def _of_users(retention: float | None) -> list[Stream]:

@@ -29,5 +29,7 @@ HR = Group(app="hr", name="hr-consumers", streams=("credit-events", "{app}:organ
 GROUPS = (CRM, HR)
 """Every group that follows the wrapper."""
 
+AUTH = Group(app="auth", name="auth-consumers", streams=("customers",))
+CUSTOMER = Group(app="customer", name="customer-consumers", streams=("customers",))
 CHAT = Group(app="chat", name="chat-consumers", streams=("user-accounts",))
 """It follows another database: that of the users."""

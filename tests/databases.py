@@ -37,7 +37,7 @@ async def migrated(servers: RunningServers) -> AsyncIterator[dict[str, str]]:
         await accounts_ready(users)
         await chat_ready(talk)
         for app, url in (("auth", auth), ("customer", customer)):
-            await migrate(url, [(app, migrations[app])])
+            await migrate(url, [APP, (app, migrations[app])])
         yield {
             "accounts": users,
             "chat": talk,

@@ -49,6 +49,39 @@ def serve(invocation: Invocation, side: Side, host: str | None, port: int | None
 
 
 @customers.command(
+    epilog="Examples:  headwater sync customers follow  ·  headwater sync customers follow --side auth"
+)
+@click.option("--side", type=_SIDE, help="Only this one; default: each whose database is named here.")
+@click.pass_obj
+def follow(invocation: Invocation, side: Side | None) -> None:
+    """Say each side's edits on the stream `customers`, and take those of the other.
+
+    Any number of processes may. What the stream loses the next sync by the clock, or `trigger`, brings.
+    """
+    told: dict[str, dict[str, int]] = {}
+
+    async def work(stop: asyncio.Event) -> None:
+        from backfill.customer_sync import following  # noqa: PLC0415 (help needs no worker)
+
+        async with following.opened(invocation) as wiring:
+            here = [side] if side is not None else Sides(wiring).here or [SIDES[0]]
+            both = following.Following(wiring)
+            await both.open(here)
+            try:
+                await both.run(stop)
+            finally:
+                for one in here:
+                    done = both.workers[one].statistics()
+                    told[one] = {"said": both.tellers[one].said, **done}
+
+    invocation.serve(work)
+    lines = [
+        f"{one}: said {n['said']}, applied {n['applied']}, parked {n['parked']}" for one, n in told.items()
+    ]
+    invocation.out.result("sync.customers.follow", {"sides": told}, text="\n".join(lines))
+
+
+@customers.command(
     epilog="Examples:  headwater sync customers trigger  ·  headwater sync customers trigger --side auth"
 )
 @click.option("--side", type=_SIDE, help="Which side asks the other; default: the first with a database.")

@@ -142,10 +142,15 @@ class Store:
 
     async def receive(self, incoming: Incoming) -> Taken:
         """Take, join or drop another side's copy. Raises DatabaseUnavailable."""
+        async with self._database.transaction() as tx:
+            await tx.execute(QUIET)
+            return await self.receive_in(tx, incoming)
+
+    async def receive_in(self, tx: Tx, incoming: Incoming) -> Taken:
+        """The same in a transaction of the caller's that is QUIET."""
         while True:
             try:
-                async with self._database.transaction() as tx:
-                    await tx.execute(QUIET)
+                async with tx.transaction():
                     return await self._receive(tx, incoming)
             except _Raced:
                 continue  # whoever was faster has committed: this time his copy is seen
@@ -153,6 +158,25 @@ class Store:
                 if "email_index" not in str(error.constraint_name):
                     raise
                 return Taken("refused", "another record has the same address")
+
+    async def unsaid(self, limit: int, after: str) -> list[Record | Broken]:
+        """Those that the stream has not had as they are, in order of their ids; deleted ones among them.
+
+        Those that do not open are set aside, and not given again.
+        """
+        rows = await self._database.fetch(load(__file__, "unsaid"), after, limit)
+        found = [self._opened(row) for row in rows]
+        broken = [one for one in found if isinstance(one, Broken)]
+        if broken:
+            columns = [one.id for one in broken], [one.reason for one in broken], list[str]()
+            await self._database.execute(load(__file__, "set_aside"), *columns)
+        return found
+
+    async def mark_said(self, records: Sequence[tuple[str, Vector]]) -> None:
+        """The stream has had these copies; records edited since are still to be said."""
+        if records:
+            columns = [(record, *vector) for record, vector in sorted(records)]
+            await self._database.execute(load(__file__, "said"), *zip(*columns, strict=True))
 
     async def _receive(self, tx: Tx, incoming: Incoming) -> Taken:
         row = await _locked(tx, incoming.id)

@@ -29,9 +29,9 @@ def declared(project: Project) -> list[Place]:
     for app in project.applications:
         own = project.migrations.get(app)
         found.append(Place(app, "", (APP, *([(app, own)] if own else []))))
-    # Databases of the project that no worker writes: nothing of the engine goes in.
+    # Databases that a system beside this one writes: its workers need the engine's tables as ours do.
     beside = [one for one in project.migrations.items() if one[0] not in project.applications]
-    return [*found, *(Place(one[0], "", (one,)) for one in beside)]
+    return [*found, *(Place(one[0], "", (APP, one)) for one in beside)]
 
 
 def places(project: Project, settings: Settings) -> list[Place]:

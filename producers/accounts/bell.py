@@ -1,4 +1,4 @@
-"""Hear that something changed in `users`: a connection of its own, kept alive, made again for ever.
+"""Hear that something changed in a database: a connection of its own, kept alive, made again for ever.
 
 What it hears is only that it is time to look. While it hears nothing, sweeps go on by the clock, and after
 every reconnect there is one: what rang meanwhile was heard by nobody.
@@ -26,9 +26,13 @@ TIMEOUT = 5.0
 
 
 class Bell:
-    """Rings an event when users changed, and when it listens again."""
+    """Rings an event when something changed, and when it listens again."""
 
-    def __init__(self, url: str, rung: asyncio.Event, *, heartbeat: float = HEARTBEAT) -> None:
+    def __init__(
+        self, url: str, rung: asyncio.Event, *, heartbeat: float = HEARTBEAT, name: str = NAME
+    ) -> None:
+        """`name`: what is notified."""
+        self._name = name
         self._url = url
         self._rung = rung
         self._heartbeat = heartbeat
@@ -70,7 +74,7 @@ class Bell:
         ended = asyncio.Event()
         try:
             connection.add_termination_listener(lambda *_: ended.set())
-            await connection.add_listener(NAME, self._ring)
+            await connection.add_listener(self._name, self._ring)
             if self.attempts:
                 self.reconnects += 1
                 log.info("bell.listens_again", attempts=self.attempts)
@@ -94,7 +98,7 @@ class Bell:
 
     async def _ask(self, connection: Connection) -> None:
         names = await connection.fetch("SELECT pg_listening_channels() AS name")
-        if NAME not in [row["name"] for row in names]:
+        if self._name not in [row["name"] for row in names]:
             raise OSError("the connection does not listen any more")
 
     def _ring(self, *_: Any) -> None:
