@@ -37,6 +37,29 @@ class Hour(msgspec.Struct, frozen=True, kw_only=True):
         return self.failed / ended if ended else 0.0
 
 
+class Alert(msgspec.Struct, frozen=True):
+    """A documented threshold that is passed now."""
+
+    name: str
+    """As in `deploy/prometheus/tenant-sync.yml`."""
+    severity: Literal["warning", "critical"]
+    value: float
+    threshold: float
+
+
+def alerts(hour: Hour, *, average: float | None, credits_lacking: int) -> list[Alert]:
+    """Which are; `average`: seconds of whole runs, `credits_lacking`: tenants without their credits."""
+    status = float(STATUSES.index(status_of(hour)))
+    watched = (
+        Alert("TenantSyncFailing", "warning", hour.failure_rate, DEGRADED),
+        Alert("TenantSyncSlow", "warning", average or 0.0, SLOW),
+        Alert("TenantSyncStuck", "critical", hour.stuck, 0),
+        Alert("TenantSyncEntityCredits", "critical", credits_lacking, 0),
+        Alert("TenantSyncUnhealthy", "warning", status, 0),
+    )
+    return [one for one in watched if one.value > one.threshold]
+
+
 def status_of(hour: Hour) -> Status:
     """The judgement."""
     if hour.failure_rate > UNHEALTHY or hour.stuck > STUCK:

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from backfill.tenant_sync.health import HOUR, Hour, status_of
-from backfill.tenant_sync.source import COLLECTIONS
+from backfill.tenant_sync.health import HOUR, Hour, alerts, status_of
+from backfill.tenant_sync.source import COLLECTIONS, ENTITY_CREDIT
 from headwater import clock
 from headwater.database import Connection, Database, Row, load
 
@@ -50,7 +50,9 @@ class Statistics:
 
     async def health(self) -> dict[str, Any]:
         """How syncs go, by the last hour."""
-        hour = (await self.read()).hour
+        reading = await self.read()
+        hour, lacking = reading.hour, reading.lacking[ENTITY_CREDIT.name]
+        passed = alerts(hour, average=reading.ended["average"], credits_lacking=lacking)
         rate = percent(hour.failure_rate)
         return {
             "status": status_of(hour),
@@ -60,6 +62,7 @@ class Statistics:
             "failedSyncs": hour.failed,
             "stuckSyncs": hour.stuck,
             "activeSyncs": hour.active,
+            "alerts": passed,
             "windowSeconds": round(HOUR),
             "timestamp": clock.now(),
         }

@@ -11,7 +11,7 @@ import asyncio
 import asyncpg
 import msgspec
 
-from backfill.tenant_sync.errors import SyncError, TooLong, UnknownError
+from backfill.tenant_sync.errors import TooLong
 from headwater import telemetry
 from headwater.database import Database, Row, load
 from headwater.errors import ServerUnavailable
@@ -28,9 +28,6 @@ BATCH = 5000
 STUCK = TooLong(
     "Sync marked as failed due to stuck lock",
     hint="the process that made it is gone: the next login or headwater sync tenants makes it again",
-)
-REMOVED = UnknownError(
-    "the lock of the run was removed", hint="the next login or headwater sync tenants makes it again"
 )
 
 
@@ -81,10 +78,10 @@ class Upkeep:
     async def release(self, tenant: str, actor: str) -> Freed | None:
         """Take a tenant's lock from whoever has it; None where nobody ever synced the tenant.
 
-        Waits for the transaction that the run is in; it writes nothing after that.
+        Waits for the transaction that the run is in; it writes nothing after that. The sync is pending then,
+        and due: whoever waits for it makes it again.
         """
-        error = msgspec.json.encode(_plain(REMOVED)).decode()
-        row = await self._database.fetchrow(load(__file__, "release"), tenant, actor, error)
+        row = await self._database.fetchrow(load(__file__, "release"), tenant, actor)
         if row is None:
             return None
         if row["released"]:
@@ -112,9 +109,3 @@ class Upkeep:
             if gone < BATCH:
                 break
         return total
-
-
-def _plain(error: SyncError) -> dict[str, object]:
-    return {
-        name: value for name, value in error.as_data().items() if name not in {"correlationId", "tenantId"}
-    }

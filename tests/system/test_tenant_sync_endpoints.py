@@ -246,6 +246,9 @@ async def test_health_is_told_from_the_last_hour_and_what_is_stuck(
     assert (answer.status, answer.body["data"]["status"]) == (code, status)
     assert answer.body["success"] == (code == 200)
     assert answer.body["data"]["stuckSyncs"] == waiting
+    alerts = {one["name"] for one in answer.body["data"]["alerts"]}
+    assert ("TenantSyncUnhealthy" in alerts) == (status != "healthy")
+    assert ("TenantSyncStuck" in alerts) == bool(waiting)
 
 
 async def test_a_stuck_run_is_ended_by_clean_up_and_writes_nothing_any_more(
@@ -297,7 +300,7 @@ async def test_a_lock_is_taken_from_a_run_in_its_middle_and_from_nobody_once_it_
     assert (first.status, first.body["message"]) == (200, "Lock removed")
     assert first.body["data"] == {"tenantId": tenant, "released": True, "heldBy": "slow"}
     assert second.body["data"]["released"] is False
-    assert (after["status"], after["isLocked"]) == ("failed", False)
+    assert (after["status"], after["isLocked"], after["needsSync"]) == ("pending", False, True)
     assert [one["actor"] for one in after["events"]] == ["all", "all"]
     assert (await ask(system, "DELETE", f"/tenants/{NOBODY}x/lock")).status == 404
     assert (await ask(system, "DELETE", f"/tenants/{uuid.uuid4()}/lock")).status == 404

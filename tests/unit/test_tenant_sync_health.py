@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 import headwater
 from backfill.tenant_sync.checks import findings
 from backfill.tenant_sync.figures import GAUGES, Figures
-from backfill.tenant_sync.health import DEGRADED, SLOW, STATUSES, STUCK, UNHEALTHY, Hour, status_of
+from backfill.tenant_sync.health import DEGRADED, SLOW, STATUSES, STUCK, UNHEALTHY, Hour, alerts, status_of
 from backfill.tenant_sync.states import Standing, next_step
 from backfill.tenant_sync.told import needs_sync
 
@@ -115,3 +115,19 @@ def test_the_doctor_says_what_health_says_and_names_what_is_missing(
     assert ("tenant sync stuck" in found) == (hour.stuck > 0)
     assert ("tenant sync collections" in found) == any(lacking.values())
     assert all(one.fix for one in found.values() if one.state != "ok")
+
+
+@given(HOURS, st.one_of(st.none(), st.floats(0, 100)), st.integers(0, 5))
+def test_what_health_calls_an_alert_is_what_the_rules_would(
+    hour: Hour, average: float | None, lacking: int
+) -> None:
+    passed = {one.name: one for one in alerts(hour, average=average, credits_lacking=lacking)}
+    rules = {rule["alert"]: rule for group in RULES["groups"] for rule in group["rules"]}
+
+    assert set(passed) <= set(rules)
+    assert all(one.severity == rules[name]["labels"]["severity"] for name, one in passed.items())
+    assert ("TenantSyncStuck" in passed) == (hour.stuck > 0)
+    assert ("TenantSyncEntityCredits" in passed) == (lacking > 0)
+    assert ("TenantSyncUnhealthy" in passed) == (status_of(hour) != "healthy")
+    assert ("TenantSyncFailing" in passed) == (hour.failure_rate > DEGRADED)
+    assert ("TenantSyncSlow" in passed) == (average is not None and average > SLOW)

@@ -1,14 +1,10 @@
 -- Take a tenant's lease away from whoever has it; waits for the transaction that its run is in, and no later one writes.
--- $1 tenant, $2 actor, $3 error as JSON -> (token, whether there was a lease, its holder), or no row where nobody ever synced the tenant
+-- $1 tenant, $2 actor -> (token, whether there was a lease, its holder), or no row where nobody ever synced the tenant
 WITH before AS (
-    SELECT tenant_id, token, holder, status, lease_until FROM crm.tenant_syncs
-     WHERE tenant_id = $1::text::uuid FOR UPDATE
+    SELECT tenant_id, token, holder, status FROM crm.tenant_syncs WHERE tenant_id = $1::text::uuid FOR UPDATE
 ), freed AS (
     UPDATE crm.tenant_syncs AS s
-       SET token = s.token + 1, lease_until = NULL, status = 'failed', next_attempt_at = clock_timestamp(),
-           error = $3::text::jsonb || jsonb_build_object(
-               'correlationId', s.correlation_id, 'tenantId', s.tenant_id, 'phase', s.phase,
-               'duration', round(extract(epoch FROM clock_timestamp() - s.started_at) * 1000))
+       SET token = s.token + 1, lease_until = NULL, status = 'pending', next_attempt_at = clock_timestamp()
       FROM before WHERE s.tenant_id = before.tenant_id AND before.status = 'in_progress'
     RETURNING s.tenant_id
 ), run AS (
