@@ -14,6 +14,8 @@ import pytest_asyncio
 
 from consumers.customer_records.meeting import SIDES, Copy, Side
 from consumers.customer_records.store import Incoming, Store
+from headwater.database import Database, connect
+from headwater.errors import DatabaseUnavailable
 from headwater.testing import until
 from tests.system.test_customer_endpoints import ISSUED, KEY, of, served
 from tests.system.test_customer_sync import PLANTED, VAULT, Sided, both, headwater, other, started
@@ -70,7 +72,7 @@ class History:
         self.both, self.chance = both, random.Random(seed)
         self.way: list[tuple[Side, str, Copy]] = []
         self.old: list[tuple[Side, str, Copy]] = []
-        self.edits = self.concurrent = self.told = 0
+        self.edits = self.concurrent = self.crashes = 0
 
     async def edit(self, one: Sided, record: str, step: int) -> None:
         before = (await one.all()).get(record)
@@ -109,13 +111,13 @@ class History:
         self.old.append((to, record, copy))
         await self.take(to, record, copy)
 
-    async def take(self, to: Side, record: str, copy: Copy) -> None:
+    async def take(self, to: Side, record: str, copy: Copy, *, counting: bool = True) -> None:
         mine = (await self.both[to].all()).get(record)
         apart = mine is not None and not (mine.vector.holds(copy.vector) or copy.vector.holds(mine.vector))
         incoming = Incoming(record, copy, copy.name.value, copy.email.value, copy.vector.version)
         taken = await self.both[to].store.receive(incoming)
         assert (taken.verdict == "conflict") == apart
-        self.concurrent += apart
+        self.concurrent += apart and counting
 
     async def settle(self) -> None:
         for _ in range(3):
@@ -123,33 +125,79 @@ class History:
                 for record, copy in (await self.both[side].all()).items():
                     await self.take(other(side), record, copy)
 
+    async def crash(self) -> None:
+        """A copy arrives, and the database ends every session somewhere in the middle; it will come again."""
+        to, record, copy = self.way[self.chance.randrange(len(self.way))]
+        before = await self._conflicts(to)
+        ending = asyncio.create_task(_end(self.both[to].database, self.chance.uniform(0, 0.004)))
+        try:
+            await self.take(to, record, copy, counting=False)
+        except DatabaseUnavailable:
+            self.crashes += 1
+        finally:
+            await ending
+        self.concurrent += await self._conflicts(to) - before  # it may have been committed, or not
 
-@pytest.mark.parametrize("seed", range(4))
-async def test_whatever_both_sides_write_and_however_late_it_arrives_both_end_alike_and_rest(
-    counted: dict[Side, Sided], seed: int
-) -> None:
-    history = History(counted, seed)
-    for step in range(70):
-        one = counted[history.chance.choice(SIDES)]
+    async def _conflicts(self, side: Side) -> int:
+        count: int = await until(
+            lambda: self.both[side].database.fetchval("SELECT 1 + count(*) FROM customer_sync.conflict")
+        )
+        return count
+
+
+async def _end(database: Database, after: float) -> None:
+    connection = await connect(database.url)
+    await asyncio.sleep(after)
+    await connection.execute(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    await connection.close()
+
+
+async def played(both: dict[Side, Sided], seed: int, *, steps: int = 70, crashes: bool = False) -> History:
+    """One history to its end, looked at: both alike, every concurrent edit told, nothing written any more."""
+    history = History(both, seed)
+    for step in range(steps):
+        one = both[history.chance.choice(SIDES)]
         match history.chance.randrange(5):
             case 0 | 1:
                 await history.edit(one, f"c{history.chance.randrange(3)}", step)
             case 2:
                 await history.send(one)
+            case 3 if history.way and crashes:
+                await history.crash()
             case _ if history.way:
                 await history.arrive()
     await history.settle()
 
-    assert await counted["auth"].all() == await counted["customer"].all()
+    assert await both["auth"].all() == await both["customer"].all()
     reported = [
-        await one.database.fetchval("SELECT count(*) FROM customer_sync.conflict") for one in counted.values()
+        await one.database.fetchval("SELECT count(*) FROM customer_sync.conflict") for one in both.values()
     ]
-    assert sum(reported) == history.concurrent > 0
-    rested = await writes(counted)
+    assert sum(reported) == history.concurrent
+    rested = await writes(both)
     for entry in history.old:
         await history.take(*entry)
     await history.settle()
-    assert await writes(counted) == rested
+    assert await writes(both) == rested
+    return history
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_whatever_both_sides_write_and_however_late_it_arrives_both_end_alike_and_rest(
+    counted: dict[Side, Sided], seed: int
+) -> None:
+    assert (await played(counted, seed)).concurrent > 0
+
+
+async def test_a_database_that_ends_its_sessions_in_the_middle_costs_no_edit_and_tells_each_conflict_once(
+    counted: dict[Side, Sided],
+) -> None:
+    history = await played(counted, 11, crashes=True)
+
+    assert history.crashes > 0
+    assert history.concurrent > 0
 
 
 async def test_an_edit_behind_quiet_costs_one_write_on_each_side(counted: dict[Side, Sided]) -> None:
