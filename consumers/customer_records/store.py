@@ -27,8 +27,10 @@ from consumers.customer_records.meeting import (
     meet,
 )
 from consumers.customer_records.vault import Sealed, Vault
+from headwater import telemetry
 from headwater.database import Database, Row, Tx, load
 
+log = telemetry.logger(__name__)
 TABLES: dict[Side, str] = {"auth": "client_auth", "customer": "customers"}
 QUIET = "SELECT set_config('headwater.customer_sync', 'on', true)"
 """Makes the writes of a transaction no edits of somebody."""
@@ -152,7 +154,7 @@ class Store:
             try:
                 async with tx.transaction():
                     return await self._receive(tx, incoming)
-            except _Raced:
+            except (_Raced, asyncpg.DeadlockDetectedError):
                 continue  # whoever was faster has committed: this time his copy is seen
             except asyncpg.UniqueViolationError as error:
                 if "email_index" not in str(error.constraint_name):
@@ -242,6 +244,9 @@ class Store:
             return
         index = self._vault.index(email)
         values = (incoming.id, copy.name.value, text, index, copy.vector.version)
+        if not new and (had := await tx.fetchval(load(__file__, "displace"), index, incoming.id)):
+            # Two that swapped addresses would each wait for the other for ever.
+            log.warning("customers.address_moved", record=incoming.id, from_record=had)
         joined = incoming.copy is not None and incoming.copy.vector != copy.vector  # nobody else has it yet
         when = None if joined else incoming.updated_at
         await tx.execute(load(__file__, "write"), *values, incoming.created_at, when)

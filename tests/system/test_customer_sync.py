@@ -418,3 +418,38 @@ async def test_the_admin_interface_serves_the_sides_whose_databases_it_knows(bot
     assert found == {"auth": ["c1"], "customers": []}
     async with wired(find(ROOT), Settings(apps=apps)) as wiring:
         assert await mounts(wiring) == {}
+
+
+async def test_two_that_swapped_their_addresses_have_them_swapped_on_the_other_side_too(
+    both: dict[Side, Sided], running: dict[Side, Running]
+) -> None:
+    auth, customer = both["auth"], both["customer"]
+    one, two, between = (f"{name}@{PLANTED}" for name in ("one", "two", "between"))
+    await auth.store.edit("s1", name="Ada", email=one)
+    await auth.store.edit("s2", name="Bob", email=two)
+    await running["auth"].ask("POST", "/trigger")
+    for record, email in (("s1", between), ("s2", one), ("s1", two)):
+        await auth.store.edit(record, name=record, email=email)
+
+    _, told = await running["auth"].ask("POST", "/trigger")
+
+    assert told["pushed"]["failed"] == 0
+    assert await auth.all() == await customer.all()
+    found = await customer.database.fetch("SELECT id, email_index FROM customers ORDER BY id")
+    assert [row["email_index"] for row in found] == [VAULT.index(two), VAULT.index(one)]
+
+
+async def test_an_address_that_became_free_is_given_to_somebody_new_within_two_syncs(
+    both: dict[Side, Sided], running: dict[Side, Running]
+) -> None:
+    auth, customer = both["auth"], both["customer"]
+    await auth.store.edit("z1", name="Ada", email=f"shared@{PLANTED}")
+    await running["auth"].ask("POST", "/trigger")
+    await auth.store.edit("z1", name="Ada", email=f"other@{PLANTED}")
+    await auth.store.edit("a1", name="Eve", email=f"shared@{PLANTED}")  # read before the one who had it
+
+    for _ in range(2):
+        await running["auth"].ask("POST", "/trigger")
+
+    assert await auth.all() == await customer.all()
+    assert (await customer.store.standing()).unsynced == 0
