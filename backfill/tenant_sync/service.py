@@ -52,6 +52,8 @@ class _Call(msgspec.Struct, kw_only=True):
     trouble: SyncError | None = None
     """Why Temporal's way was left."""
     run_id: str | None = None
+    until: float = 0.0
+    """When Temporal's time is over, on the monotonic clock."""
 
     @property
     def instead(self) -> str | None:
@@ -184,7 +186,7 @@ class TenantSyncs:
             if state and call.joined and _ended(state, call.joined) and not _left(call, state):
                 return call.told(answer(state), joined=True)
             step = _step(state, call)
-            if step == "ready" and state:
+            if state and (step == "ready" or _brought(call, state)):
                 mine = state.row["correlation_id"] == call.correlation
                 waited = bool(call.joined) or (call.run_id is not None and not mine)
                 about = {"already_synced": not (waited or mine), "joined": waited}
@@ -204,9 +206,10 @@ class TenantSyncs:
         if self._routing is None:
             raise InvalidError("there is no Temporal")
         asked = Asked(call.tenant, call.correlation, call.triggered_by, call.force, self._timeout)
-        limit = self._routing.flags().temporal_timeout
+        now = time.monotonic()
+        call.until = call.until or now + self._routing.flags().temporal_timeout
         try:
-            call.run_id = await self._routing.way.essential(asked, timeout=limit)
+            call.run_id = await self._routing.way.essential(asked, timeout=max(0.0, call.until - now))
         except SyncError as error:
             if not error.retryable:
                 raise
@@ -320,6 +323,11 @@ def _ended(state: State, joined: str) -> bool:
 def _left(call: _Call, state: State) -> bool:
     """Whether a failed run is one of the way that the call has left, and is not the call's own answer."""
     return call.trouble is not None and state.row["sync_method"] == "temporal"
+
+
+def _brought(call: _Call, state: State) -> bool:
+    """Whether Temporal has the essential data in; where its lease ran out meanwhile, it has the rest, too."""
+    return call.run_id is not None and not call.force and state.standing.essential
 
 
 def _stuck(call: _Call, state: State) -> bool:

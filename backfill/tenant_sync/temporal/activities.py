@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import msgspec
 from temporalio import activity
@@ -44,7 +44,7 @@ class Activities:
     @activity.defn(name=shapes.ESSENTIAL)
     async def essential(self, asked: Asked) -> Begun:
         """The essential data is in, by this run or by one that was there before it."""
-        with _carrying():
+        with self._carrying():
             joined = False
             while True:
                 state = await self._ways.leases.state(asked.tenant)
@@ -64,7 +64,7 @@ class Activities:
     @activity.defn(name=shapes.BACKGROUND)
     async def background(self, part: Part) -> None:
         """One collection, tried as often as is worth it; what still fails is told in its row."""
-        with _carrying():
+        with self._carrying():
             run = Run(self._ways, Lease(part.tenant, part.token, part.correlation))
             async with self._holding(run.lease):
                 await run.background([one for one in COLLECTIONS if one.name == part.collection])
@@ -72,13 +72,13 @@ class Activities:
     @activity.defn(name=shapes.FINISH)
     async def finish(self, part: Part) -> None:
         """Say that the run has ended, and let go."""
-        with _carrying():
+        with self._carrying():
             await self._ways.leases.finish(Lease(part.tenant, part.token, part.correlation))
 
     @activity.defn(name=shapes.ABANDON)
     async def abandon(self, failure: Failure) -> None:
         """Say why it has failed, unless another run went on meanwhile."""
-        with _carrying():
+        with self._carrying():
             state = await self._ways.leases.state(failure.tenant)
             if state is None or not _is_own(state, Asked(failure.tenant, failure.correlation)):
                 return
@@ -87,6 +87,21 @@ class Activities:
             error.of(failure.tenant, failure.correlation, "essential", state.row["seconds"])
             with contextlib.suppress(Superseded):  # another run has begun: that one's row it is now
                 await self._ways.leases.finish(lease, error)
+
+    @contextlib.contextmanager
+    def _carrying(self) -> Iterator[None]:
+        """Every error leaves as Temporal carries it: histories keep its class and its text, and no more."""
+        attempt = activity.info().attempt
+
+        def wait(asked: float) -> float:
+            return self._ways.patience.wait(attempt, asked)
+
+        try:
+            yield
+        except ExceptionGroup as group:
+            raise carried(_first(group), wait) from None
+        except Exception as error:
+            raise carried(error, wait) from None
 
     async def _begun(self, lease: Lease, wish: Wish, before: State | None) -> Begun:
         run = Run(self._once, lease)
@@ -119,17 +134,6 @@ class Activities:
                 raise
             except HeadwaterError as error:
                 log.info("tenant_sync.lease_not_renewed", tenant=lease.tenant, error=str(error))
-
-
-@contextlib.contextmanager
-def _carrying():  # type: ignore[no-untyped-def]
-    """Every error leaves as Temporal carries it."""
-    try:
-        yield
-    except ExceptionGroup as group:
-        raise carried(_first(group)) from None
-    except Exception as error:
-        raise carried(error) from None  # histories keep what is raised: the class and the text are enough
 
 
 def _first(group: ExceptionGroup[Exception]) -> Exception:

@@ -29,8 +29,11 @@ from headwater.config.seeds import TenantSyncSettings
 CONNECT = timedelta(seconds=5)
 """Longest wait for a server to be there."""
 LATE = (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED)
-PASSING = (RPCStatusCode.RESOURCE_EXHAUSTED, RPCStatusCode.NOT_FOUND, RPCStatusCode.FAILED_PRECONDITION)
-"""Too many wait for one workflow, or it ended under the update: whoever looks again sees how it stands."""
+PASSING = (RPCStatusCode.RESOURCE_EXHAUSTED, RPCStatusCode.NOT_FOUND)
+"""Too many wait for one workflow, or it ended under the update: whoever looks again sees how it stands.
+
+Not FAILED_PRECONDITION: the steps of that workflow fail, and will until somebody mends it.
+"""
 
 
 class TemporalWay:
@@ -41,15 +44,16 @@ class TemporalWay:
         self._settings = settings
         self._silence = silence
         self._client: Client | None = None
-        self._connecting = asyncio.Lock()
+        self._connecting: asyncio.Task[Client] | None = None
 
     async def essential(self, asked: Asked, *, timeout: float) -> str | None:
         """The id of the run that has the essential data in; None: look how the row stands, and ask again.
 
+        None also where a sync was forced, and the run that was met had begun for somebody else.
         Raises a SyncError: that of the activity, in its class, or TemporalAway, NoWorker, NotInTime, after
         which the workflow may still run.
         """
-        with _told(timeout):
+        with told(timeout):
             async with asyncio.timeout(timeout):
                 if not await self._worked_for(client := await self._connected()):
                     # Started now, it would run when a worker comes, long after.
@@ -58,11 +62,13 @@ class TemporalWay:
 
     async def has_workers(self) -> bool:
         """Whether a worker asked for work within the last minutes. Raises TemporalAway, NotInTime."""
-        with _told(CONNECT.total_seconds()):
+        with told(CONNECT.total_seconds()):
             return await self._worked_for(await self._connected())
 
     async def close(self) -> None:
         """Let go of the connection. Idempotent."""
+        if self._connecting is not None:
+            self._connecting.cancel()
         self._client = None
 
     async def _waited(self, client: Client, asked: Asked, timeout: float) -> str | None:
@@ -79,7 +85,7 @@ class TemporalWay:
         found = asyncio.ensure_future(start.workflow_handle())
         found.add_done_callback(lambda one: one.cancelled() or one.exception())  # the call below raises it
         try:
-            await client.execute_update_with_start_workflow(
+            begun = await client.execute_update_with_start_workflow(
                 TenantSync.wait_essential,
                 start_workflow_operation=start,
                 id=asked.correlation,
@@ -90,18 +96,28 @@ class TemporalWay:
                 return None
             raise
         else:
-            return (await found).first_execution_run_id or ""
+            other = asked.force and begun.correlation != asked.correlation
+            return None if other else (await found).first_execution_run_id or ""
         finally:
             found.cancel()
 
     async def _connected(self) -> Client:
-        async with self._connecting:
-            if self._client is None:
-                kept = self._settings
-                self._client = await Client.connect(
-                    kept.temporal_address, namespace=kept.temporal_namespace, connect_timeout=CONNECT
-                )
+        """Whoever comes while a connection is tried has its answer: nobody waits for one after another."""
+        if self._client is not None:
             return self._client
+        if self._connecting is None or self._connecting.done():
+            self._connecting = asyncio.create_task(self._connect(), name="temporal")
+            self._connecting.add_done_callback(lambda one: one.cancelled() or one.exception())  # told below
+        return await asyncio.shield(self._connecting)
+
+    async def _connect(self) -> Client:
+        kept = self._settings
+        try:
+            async with asyncio.timeout(CONNECT.total_seconds()):
+                self._client = await Client.connect(kept.temporal_address, namespace=kept.temporal_namespace)
+        except TimeoutError as error:
+            raise TemporalAway(f"no answer from Temporal at {kept.temporal_address}") from error
+        return self._client
 
     async def _worked_for(self, client: Client) -> bool:
         about = await client.workflow_service.describe_task_queue(
@@ -116,7 +132,7 @@ class TemporalWay:
 
 
 @contextlib.contextmanager
-def _told(timeout: float) -> Iterator[None]:
+def told(timeout: float) -> Iterator[None]:
     """Whatever Temporal says, in the classes of a sync."""
     try:
         yield

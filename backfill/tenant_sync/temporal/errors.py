@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 from temporalio.client import WorkflowUpdateFailedError
@@ -14,18 +15,22 @@ from backfill.tenant_sync.temporal.shapes import FENCED
 _BY_TYPE = {kind.type: kind for kind in CLASSES}
 
 
-def carried(error: Exception) -> ApplicationError:
-    """What an activity raises for an error: its class as type, and when the next attempt is worth it."""
+def carried(error: Exception, wait: Callable[[float], float]) -> ApplicationError:
+    """What an activity raises for an error: its class as type, and when the next attempt is worth it.
+
+    `wait`: seconds until then, of those that the other side asked for.
+    """
     if isinstance(error, Superseded):
         return ApplicationError(
             str(error), type=FENCED, non_retryable=True, category=ApplicationErrorCategory.BENIGN
         )
     found = classified(error)
+    again = worth_it(found)
     return ApplicationError(
         str(found),
         type=found.type,
-        non_retryable=not worth_it(found),
-        next_retry_delay=timedelta(seconds=found.after) if found.after else None,
+        non_retryable=not again,
+        next_retry_delay=timedelta(seconds=wait(found.after)) if again else None,
     )
 
 

@@ -45,15 +45,17 @@ class TenantSync:
 
     @workflow.run
     async def run(self, asked: Asked) -> str:
-        """`completed`, or `superseded` where another run took over. Fails as the essential data did."""
+        """`completed`, or `superseded` where another run took over. Fails with the class of its error."""
         try:
             self._begun = await self._essential()
+            ended = await self._behind(self._begun) if self._begun.token else "completed"
         except ActivityError as error:
-            self._failed = _failure(asked, error)
-            await self._abandon(self._failed)
+            failure = _failure(asked, error)
+            if self._begun is None:
+                self._failed = failure
+            await self._abandon(failure)
             await workflow.wait_condition(workflow.all_handlers_finished)
-            raise _as_error(self._failed) from error
-        ended = await self._behind(self._begun) if self._begun.token else "completed"
+            raise _as_error(failure) from error
         await workflow.wait_condition(workflow.all_handlers_finished)
         return ended
 
@@ -127,7 +129,7 @@ def _failure(asked: Asked, error: ActivityError) -> Failure:
     if isinstance(cause, ApplicationError):
         kind, message = cause.type or "UNKNOWN_ERROR", cause.message
     else:  # no heartbeat, or not in time: the worker died, or stands still
-        kind, message = "TIMEOUT_ERROR", f"the essential data was not in ({cause})"
+        kind, message = "TIMEOUT_ERROR", f"no answer from the worker ({cause})"
     return Failure(asked.tenant, asked.correlation, kind, message)
 
 
