@@ -190,7 +190,10 @@ async def running(
     workers: tuple[str, ...] = ("crm", "hr"),
     **flags: Any,
 ) -> AsyncIterator[Running]:
-    """Everything started, on databases and keys of its own. `flags` are settings, `backfill_chunk=2`."""
+    """Everything started, on databases and keys of its own.
+
+    `flags` are settings: `backfill_chunk=2`, or `tenant_sync__timeout="5"` where a section's name has a `_`.
+    """
     async with AsyncExitStack() as stack:
         urls = {
             name: await stack.enter_async_context(servers.fresh_database(template))
@@ -229,7 +232,7 @@ def _settings(servers: RunningServers, urls: dict[str, str], flags: dict[str, An
         "HEADWATER_BACKFILL_SETTLE_AFTER_TOGGLE": "0",
         "HEADWATER_BROKER_BLOCK": "0.5",
     }
-    dotted = {name.replace("_", ".", 1): value for name, value in flags.items()}
+    dotted = {name.replace("__" if "__" in name else "_", ".", 1): value for name, value in flags.items()}
     return load(ROOT, environ, dotted)
 
 

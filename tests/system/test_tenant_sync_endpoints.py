@@ -149,15 +149,15 @@ async def _whole(system: Running, tenant: str) -> Any:
     return None if found["needsSync"] or found["isLocked"] else found
 
 
-async def test_a_thousand_triggers_of_one_tenant_cost_one_run_and_get_one_answer(
+async def test_hundreds_of_triggers_of_one_tenant_cost_one_run_and_get_one_answer(
     system: Running, tenant: str
 ) -> None:
-    answers = await together(*(ask(system, "POST", f"/tenants/{tenant}/trigger") for _ in range(1000)))
+    answers = await together(*(ask(system, "POST", f"/tenants/{tenant}/trigger") for _ in range(400)))
     await ended(system, tenant)
 
     assert {answer.status for answer in answers} <= {200, 503}
     good = [answer.body["data"] for answer in answers if answer.status == 200]
-    assert len(good) > 500
+    assert len(good) > 200
     assert len({one["correlationId"] for one in good}) == 1
     count = "SELECT count(*) FROM crm.tenant_sync_runs WHERE tenant_id = $1::text::uuid"
     assert await system.crm.fetchval(count, tenant) == 1
