@@ -59,6 +59,7 @@ ALLOCATION = "3e0b6a44-9d1f-4f0a-b1c2-5a6b7c8d9e04"
 NO_APPLICATIONS = "SELECT ''::text AS tenant, ''::text AS app WHERE $1::text[] IS NULL"
 JOB = "0b5e1d0c-6f0a-4f6e-9a53-3f1f6d1a2c77"  # it stands in names of tests, which have to stay the same
 VARIABLES = {"TENANT": TENANT, "JOB": JOB, "KEY": "hwk_x", "ADMIN": "http://127.0.0.1:8088"}
+VARIABLES |= {"ONE": TENANT, "TWO": TENANT}
 FOREIGN_NAMES = {"HEADWATER_TEST_REDIS_URL", "HEADWATER_TEST_POSTGRES_URL"}
 COLUMNS = {"headwater_version", "headwater_xid"}
 RUN = {"README.md", "docs/backfill.md", "docs/consumers.md", "docs/freshness.md", "docs/testing.md"}
