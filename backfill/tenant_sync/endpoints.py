@@ -20,7 +20,7 @@ from backfill.tenant_sync.leases import Leases, State
 from backfill.tenant_sync.result import SyncResult
 from backfill.tenant_sync.service import TenantSyncs
 from backfill.tenant_sync.statistics import DAY, MOST, STATUSES, Statistics
-from backfill.tenant_sync.upkeep import GRACE, Upkeep
+from backfill.tenant_sync.upkeep import GRACE, StillWriting, Upkeep
 from headwater import clock
 from headwater.admin import BESIDE, EVERY, Beside, Problem, policy, principal, read_json, reply
 from headwater.broker.lag import Lag
@@ -121,7 +121,10 @@ class Endpoints:
     async def unlock(self, request: web.Request) -> web.Response:
         """Take the lock from a tenant's run: it writes nothing any more, and the next may begin."""
         tenant = _tenant(request)
-        freed = await self._parts().upkeep.release(tenant, principal(request).id)
+        try:
+            freed = await self._parts().upkeep.release(tenant, principal(request).id)
+        except StillWriting as error:
+            raise Problem(503, str(error), headers={"Retry-After": "5"}) from None
         if freed is None:
             raise Problem(404, "no sync of this tenant was ever made")
         said = "Lock removed" if freed.released else "No run holds a lock"

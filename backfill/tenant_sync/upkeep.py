@@ -14,7 +14,7 @@ import msgspec
 from backfill.tenant_sync.errors import TooLong
 from headwater import telemetry
 from headwater.database import Database, Row, load
-from headwater.errors import ServerUnavailable
+from headwater.errors import HeadwaterError, ServerUnavailable
 from headwater.patience import pause
 
 log = telemetry.logger(__name__)
@@ -29,6 +29,10 @@ STUCK = TooLong(
     "Sync marked as failed due to stuck lock",
     hint="the process that made it is gone: the next login or headwater sync tenants makes it again",
 )
+
+
+class StillWriting(HeadwaterError):
+    """A lock can not be taken away now: its run is in the middle of a long transaction."""
 
 
 class Freed(msgspec.Struct, frozen=True, rename="camel"):
@@ -79,9 +83,12 @@ class Upkeep:
         """Take a tenant's lock from whoever has it; None where nobody ever synced the tenant.
 
         Waits for the transaction that the run is in; it writes nothing after that. The sync is pending then,
-        and due: whoever waits for it makes it again.
+        and due: whoever waits for it makes it again. Raises StillWriting, DatabaseUnavailable.
         """
-        row = await self._database.fetchrow(load(__file__, "release"), tenant, actor)
+        try:
+            row = await self._database.fetchrow(load(__file__, "release"), tenant, actor)
+        except asyncpg.LockNotAvailableError as error:
+            raise StillWriting(f"the run of {tenant} is in a transaction that does not end") from error
         if row is None:
             return None
         if row["released"]:

@@ -13,7 +13,8 @@ from backfill.tenant_sync.errors import Superseded
 from backfill.tenant_sync.figures import Figures
 from backfill.tenant_sync.leases import Count, Leases, Wish
 from backfill.tenant_sync.statistics import Statistics
-from backfill.tenant_sync.upkeep import KEPT, Upkeep
+from backfill.tenant_sync.upkeep import KEPT, StillWriting, Upkeep
+from headwater.config import DatabaseSettings
 from headwater.database import Database
 from headwater.testing import until
 from producers import Producers
@@ -193,3 +194,26 @@ async def test_figures_are_what_the_database_says(
     whole = first['headwater_tenant_sync_average_seconds{part="whole"}']
     assert whole >= first['headwater_tenant_sync_average_seconds{part="essential"}'] > 0
     assert not [name for name in shown(registry) if "health" in name]
+
+
+async def test_a_lock_stays_while_its_run_is_in_a_transaction_that_does_not_end(
+    crm_database: Database,
+) -> None:
+    tenant, leases = str(uuid.uuid4()), Leases(crm_database, "slow")
+    lease = await leases.take(tenant, "sync-slow", Wish())
+    assert lease is not None
+    await crm_database.execute("UPDATE crm.tenant_syncs SET lease_until = now() - interval '11 min'")
+    impatient = await Database.open(crm_database.url, limits=DatabaseSettings(lock_timeout=0.2))
+    upkeep = Upkeep(impatient)
+    try:
+        async with crm_database.transaction() as tx:
+            await leases.check(lease, tx)
+            with pytest.raises(StillWriting):
+                await upkeep.release(tenant, "test")
+            meanwhile = await upkeep.clean_up("test")
+        after = await upkeep.clean_up("test")
+    finally:
+        await impatient.close()
+
+    assert meanwhile == []
+    assert [row["tenant"] for row in after] == [tenant]
