@@ -103,13 +103,8 @@ class Leases:
         self, lease: Lease, name: str, status: str, count: Count, about: tuple[str | None, float]
     ) -> None:
         """Say how far a collection has come; `about`: its error and its seconds. Raises Superseded."""
-        error, seconds = about
-        async with self._database.transaction() as tx:
-            await self.check(lease, tx)
-            await tx.execute(
-                load(__file__, "collection"),
-                *(lease.tenant, name, status, *msgspec.structs.astuple(count), error, seconds),
-            )
+        what = (name, status, *msgspec.structs.astuple(count), *about)
+        _held(await self._database.fetchval(load(__file__, "collection"), *lease[:2], *what), lease)
 
     async def essential(self, lease: Lease) -> None:
         """Say that the essential data is in. Raises Superseded."""

@@ -34,6 +34,8 @@ from headwater.errors import ServerUnavailable
 log = telemetry.logger(__name__)
 LOOK = 0.1
 """Seconds between looks at another process's run."""
+COURTESY = 10.0
+"""Seconds that a tenant's background waits at most while logins wait for essential data."""
 
 
 class _Call(msgspec.Struct, kw_only=True):
@@ -86,6 +88,7 @@ class TenantSyncs:
         self._going: dict[tuple[str, bool, bool], asyncio.Task[SyncResult]] = {}
         self._later: dict[str, asyncio.Task[None]] = {}
         self._closing = False
+        self._waiting = 0
 
     async def ensure_tenant_sync(
         self,
@@ -224,6 +227,13 @@ class TenantSyncs:
 
     async def _in_turn(self, call: _Call) -> Wish | None:
         """Make a run as soon as there is room, where it is still to be made; None: look again."""
+        self._waiting += 1
+        try:
+            return await self._with_room(call)
+        finally:
+            self._waiting -= 1
+
+    async def _with_room(self, call: _Call) -> Wish | None:
         async with self._room:
             state = await self._ways.leases.state(call.tenant)
             step, steal = _step(state, call), state is not None and _stuck(call, state)
@@ -270,6 +280,7 @@ class TenantSyncs:
     async def _afterwards(self, run: Run, left: Sequence[Collection], keeping: asyncio.Task[None]) -> None:
         try:
             async with self._room_behind:
+                await self._calm()
                 await run.background(left)
             await self._ways.leases.finish(run.lease)
             about = {"tenant": run.lease.tenant, "correlation": run.lease.correlation}
@@ -282,6 +293,12 @@ class TenantSyncs:
                 raise
         finally:
             keeping.cancel()
+
+    async def _calm(self) -> None:
+        """While somebody waits for essential data the background does, but not for ever."""
+        until = time.monotonic() + COURTESY
+        while self._waiting and time.monotonic() < until:
+            await asyncio.sleep(LOOK)
 
     async def _give_up(self, run: Run, error: BaseException) -> None:
         """Tell the row why a run ended, as far as the database can be reached; else its lease runs out."""

@@ -15,7 +15,7 @@ from backfill.tenant_sync.source import COLLECTIONS
 from headwater.testing import RunningServers, until
 from tests.system.running import ELSEWHERE, KEYS, Answer, Running, running, together
 
-NOBODY = str(uuid.uuid4())
+NOBODY = "0b0d1e00-0000-4000-8000-00000000dead"
 TOTALS = ("/statistics", "/metrics", "/health", "/method-stats", "/consumer/health")
 
 
