@@ -14,8 +14,8 @@ import pytest
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 
-from backfill.tenant_sync.temporal.worker import runner
 from backfill.tenant_sync.temporal.workflow import TenantSync
+from tests.sandbox import runner
 
 FILES = sorted((Path(__file__).parents[1] / "histories").glob("*.json"))
 TEXTS = {file.stem: file.read_text() for file in FILES}

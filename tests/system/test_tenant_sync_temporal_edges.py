@@ -21,12 +21,13 @@ from backfill.tenant_sync.temporal import client as client_module
 from backfill.tenant_sync.temporal.activities import Activities
 from backfill.tenant_sync.temporal.client import TemporalWay
 from backfill.tenant_sync.temporal.shapes import background_tasks, workflow_id
-from backfill.tenant_sync.temporal.worker import connect, runner
+from backfill.tenant_sync.temporal.worker import connect
 from backfill.tenant_sync.temporal.workflow import TenantSync
 from headwater.config.seeds import TenantSyncSettings
 from headwater.database import Database
 from headwater.testing import until
 from producers import Producers
+from tests.sandbox import runner
 from tests.system.syncing import held, runs, ways
 from tests.system.syncing import kept as syncing_kept
 from tests.system.test_tenant_sync_temporal import ALL, Slow, another, asked, settings, syncing, working

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
-import pkgutil
 from datetime import timedelta
 
 from temporalio.client import Client
-from temporalio.worker import Worker
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from backfill.tenant_sync.errors import TemporalAway
 from backfill.tenant_sync.run import Ways
@@ -24,8 +21,6 @@ AT_ONCE, BEHIND = 4, 3
 """Activities that one process runs at the same time: for callers that wait, and for nobody."""
 STICKY = timedelta(seconds=1)
 """How long a step waits for the worker that knows its workflow: another reads it in no time."""
-_WAY = ("backfill", "backfill.tenant_sync", "backfill.tenant_sync.temporal")
-PASSED = ("headwater", "schemas", "streams", "producers", "consumers", "msgspec")
 
 
 async def connect(settings: TenantSyncSettings) -> Client:
@@ -50,7 +45,8 @@ class TemporalWorker:
                 task_queue=tasks,
                 workflows=[TenantSync],
                 activities=[activities.essential],
-                workflow_runner=runner(),
+                # The sandbox (tests run in it) loads the module anew for each workflow: a third of the CPU.
+                workflow_runner=UnsandboxedWorkflowRunner(),
                 max_concurrent_activities=AT_ONCE,
                 sticky_queue_schedule_to_start_timeout=STICKY,
                 graceful_shutdown_timeout=grace,
@@ -79,16 +75,3 @@ class TemporalWorker:
             stop.cancel()
             await asyncio.gather(*(worker.shutdown() for worker in self._workers))
             await asyncio.gather(*running)
-
-
-def runner() -> SandboxedWorkflowRunner:
-    """The workflow's own module is loaded anew and watched; what stands beside it is not."""
-    beside = [one for package in _WAY[:-1] for one in _beside(package)]
-    restrictions = SandboxRestrictions.default.with_passthrough_modules(*PASSED, *beside, shapes.__name__)
-    return SandboxedWorkflowRunner(restrictions=restrictions)
-
-
-def _beside(package: str) -> list[str]:
-    """What is in a package, but not the way to the workflow."""
-    found = pkgutil.iter_modules(importlib.import_module(package).__path__, f"{package}.")
-    return [one.name for one in found if one.name not in _WAY]
