@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -26,6 +27,8 @@ from backfill.tenant_sync.temporal.shapes import Asked, workflow_id
 from backfill.tenant_sync.temporal.workflow import TenantSync
 from headwater.config.seeds import TenantSyncSettings
 
+ASKED_LATELY = 120.0
+"""Seconds since a worker that lives asked for work, at most: two long polls. The server lists it for longer."""
 CONNECT = timedelta(seconds=5)
 """Longest wait for a server to be there."""
 LATE = (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED)
@@ -128,7 +131,8 @@ class TemporalWay:
             ),
             timeout=CONNECT,
         )
-        return bool(about.pollers)
+        oldest = time.time() - ASKED_LATELY
+        return any(one.last_access_time.ToSeconds() > oldest for one in about.pollers)
 
 
 @contextlib.contextmanager
