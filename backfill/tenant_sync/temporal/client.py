@@ -28,7 +28,7 @@ from backfill.tenant_sync.temporal.workflow import TenantSync
 from headwater.config.seeds import TenantSyncSettings
 
 ASKED_LATELY = 120.0
-"""Seconds since a worker that lives asked for work, at most: two long polls. The server lists it for longer."""
+"""Seconds since a worker that lives asked for work, at most: two long polls. It is listed for longer."""
 CONNECT = timedelta(seconds=5)
 """Longest wait for a server to be there."""
 LATE = (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED)
