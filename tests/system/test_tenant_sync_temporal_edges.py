@@ -18,6 +18,7 @@ from backfill.tenant_sync.errors import TemporalAway
 from backfill.tenant_sync.gate import Gate
 from backfill.tenant_sync.run import Ways
 from backfill.tenant_sync.temporal import client as client_module
+from backfill.tenant_sync.temporal import worker as worker_module
 from backfill.tenant_sync.temporal.activities import Activities
 from backfill.tenant_sync.temporal.client import TemporalWay
 from backfill.tenant_sync.temporal.shapes import background_tasks, workflow_id
@@ -173,22 +174,26 @@ async def test_a_background_that_can_not_be_done_is_told_in_the_row_and_the_leas
     assert await runs(crm_database) == [("temporal", "failed")]
 
 
-async def test_many_logins_at_a_server_that_does_not_answer_wait_for_one_connection(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """It accepts, and says nothing."""
-    monkeypatch.setattr(client_module, "CONNECT", timedelta(seconds=0.5))
+@contextlib.asynccontextmanager
+async def silent() -> AsyncIterator[tuple[str, list[asyncio.StreamWriter]]]:
+    """The address of a server that accepts and says nothing, and whom it accepted."""
     accepted = []
 
-    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         accepted.append(writer)
         await reader.read(-1)
         writer.close()
 
-    server = await asyncio.start_server(silent, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    way = TemporalWay(TenantSyncSettings(temporal_address=f"127.0.0.1:{port}"))
-    async with server:
+    async with await asyncio.start_server(nothing, "127.0.0.1", 0) as server:
+        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}", accepted
+
+
+async def test_many_logins_at_a_server_that_does_not_answer_wait_for_one_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(client_module, "CONNECT", timedelta(seconds=0.5))
+    async with silent() as (address, accepted):
+        way = TemporalWay(TenantSyncSettings(temporal_address=address))
         found = await asyncio.gather(
             *(way.essential(asked(str(uuid.uuid4())), timeout=30.0) for _ in range(20)),
             return_exceptions=True,
@@ -197,5 +202,14 @@ async def test_many_logins_at_a_server_that_does_not_answer_wait_for_one_connect
 
     assert len(accepted) == 1
     assert {(type(one), str(one)) for one in found} == {
-        (TemporalAway, f"no answer from Temporal at 127.0.0.1:{port}")
+        (TemporalAway, f"no answer from Temporal at {address}")
     }
+
+
+async def test_a_worker_says_that_its_server_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_module, "ANSWER", 0.5)
+    async with silent() as (address, accepted):
+        with pytest.raises(TemporalAway, match="no answer"):
+            await connect(TenantSyncSettings(temporal_address=address))
+
+    assert accepted

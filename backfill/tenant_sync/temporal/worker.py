@@ -19,16 +19,20 @@ from headwater.config.seeds import TenantSyncSettings
 log = telemetry.logger(__name__)
 AT_ONCE, BEHIND = 4, 3
 """Activities that one process runs at the same time: for callers that wait, and for nobody."""
+ANSWER = 10.0
+"""Seconds that a server has to answer."""
 STICKY = timedelta(seconds=1)
 """How long a step waits for the worker that knows its workflow: another reads it in no time."""
 
 
 async def connect(settings: TenantSyncSettings) -> Client:
-    """A client. Raises TemporalAway."""
+    """A client. Raises TemporalAway, within seconds also where a server accepts and says nothing."""
     try:
-        return await Client.connect(settings.temporal_address, namespace=settings.temporal_namespace)
-    except RuntimeError as error:
-        raise TemporalAway(f"no Temporal at {settings.temporal_address} ({error})") from error
+        async with asyncio.timeout(ANSWER):
+            return await Client.connect(settings.temporal_address, namespace=settings.temporal_namespace)
+    except (RuntimeError, TimeoutError) as error:
+        why = str(error) or "no answer"
+        raise TemporalAway(f"no Temporal at {settings.temporal_address} ({why})") from error
 
 
 class TemporalWorker:
