@@ -14,10 +14,11 @@ from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
-from consumers.customer_records.meeting import Copy, Edit, Field, Side, Vector
+from consumers.customer_records.meeting import MOST_EDITS, Copy, Edit, Field, Side, Vector
 from consumers.customer_records.vault import TRANSPORT, Sealed, Vault
 
-Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=MOST_EDITS)]
+Version = Annotated[int, msgspec.Meta(ge=0, le=2 * MOST_EDITS)]
 Text = Annotated[str, msgspec.Meta(max_length=256)]
 _FIRST, _LAST = datetime(1900, 1, 1, tzinfo=UTC), datetime(3000, 1, 1, tzinfo=UTC)
 """A time outside is unknown: the zero of the existing services is the year 1."""
@@ -43,7 +44,7 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     email: Annotated[str, msgspec.Meta(max_length=2048)]
     created_at: datetime | None = None
     updated_at: datetime | None = None
-    sync_version: Count = 0
+    sync_version: Version = 0
     last_sync_at: datetime | None = None
     edits: Edits | None = None
 
@@ -90,6 +91,8 @@ def _one(data: Any, vault: Vault, *, legacy: bool) -> Known | Unreadable:
         sent = msgspec.convert(data, Sent)
         _check_texts(sent)
         if legacy:
+            if sent.sync_version > MOST_EDITS:
+                raise _Refused(f"a version above {MOST_EDITS} - at `$.sync_version`")
             return _known(sent, None, sent.email)
         if sent.edits is None:
             raise _Refused("no edits: this service is not declared legacy")
@@ -137,9 +140,10 @@ def _copy(edits: Edits, name: str, email: str) -> Copy:
     one, other = Field(name, Edit(*edits.name)), Field(email, Edit(*edits.email))
     if not vector.version:
         raise _Refused("a copy that nobody edited")
-    if not (vector.holds(gone) and vector.counts(one.edit) and vector.counts(other.edit)):
+    copy = Copy(vector, one, other, gone)
+    if not copy.sound:
         raise _Refused("edits that the copy has not in it")
-    return Copy(vector, one, other, gone)
+    return copy
 
 
 def edits_of(copy: Copy) -> Edits:

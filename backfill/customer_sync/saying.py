@@ -27,6 +27,8 @@ from schemas.customers import CustomerChange, CustomerChanged, CustomerDeleted
 log = telemetry.logger(__name__)
 PAGE = 500
 """Copies that are said together."""
+NAME = 256
+"""Signs of a name, as far as the columns of both services go."""
 _LEADER = 0x637573746F  # "custo": the advisory lock that says who speaks for a side
 
 
@@ -140,10 +142,12 @@ def incoming_of(event: CustomerChanged | CustomerDeleted, vault: Vault) -> Incom
         Field(event.name, Edit(_side(event.name_side), event.name_number)),
         Field(email, Edit(_side(event.email_side), event.email_number)),
     )
-    if not (vector.version and vector.holds(gone) and all(vector.counts(one.edit) for one in fields)):
-        raise EventError("malformed", "edits that the copy has not in it")
-    times = (event.created_at, event.updated_at) if isinstance(event, CustomerChanged) else (None, None)
     copy = Copy(vector, *fields, gone)
+    if not copy.sound:
+        raise EventError("malformed", "edits that the copy has not in it")
+    if len(event.name) > NAME:
+        raise EventError("malformed", f"a name of more than {NAME} signs")
+    times = (event.created_at, event.updated_at) if isinstance(event, CustomerChanged) else (None, None)
     return Incoming(event.customer_id, copy, event.name, email, vector.version, *times)
 
 

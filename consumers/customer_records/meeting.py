@@ -17,6 +17,8 @@ from typing import Literal, NamedTuple
 Side = Literal["auth", "customer"]
 SIDES: tuple[Side, Side] = ("auth", "customer")
 FIELDS = ("name", "email")
+MOST_EDITS = 10**9
+"""Of one side, that a copy from elsewhere may count: those of both and edits to come fit into the columns."""
 
 
 class Vector(NamedTuple):
@@ -69,6 +71,13 @@ class Copy(NamedTuple):
     email: Field
     gone: Vector = Vector()
     """Every edit that somebody deleted, and the deletions themselves."""
+
+    @property
+    def sound(self) -> bool:
+        """Whether it may have come to be as it says; else somebody made it up, or counts too far."""
+        fields = (self.name.edit, self.email.edit)
+        counted = self.vector.version > 0 and max(self.vector) <= MOST_EDITS
+        return counted and self.vector.holds(self.gone) and all(self.vector.counts(one) for one in fields)
 
     @property
     def alive(self) -> bool:
@@ -137,6 +146,18 @@ def meet(mine: Copy, theirs: Copy, prefer: Side | None) -> Meeting:
         return Meeting(Verdict.CONCURRENT, mine, tuple(clashes))
     joined = Copy(mine.vector.joined(theirs.vector), **fields, gone=mine.gone.joined(theirs.gone))
     return Meeting(Verdict.CONCURRENT, joined, tuple(clashes))
+
+
+def decided(copy: Copy, side: Side, names: tuple[str, ...]) -> Copy:
+    """The copy after somebody on one side chose those values of fields.
+
+    That is an edit: else two who choose differently on both sides would have two copies under one vector.
+    """
+    if not names:
+        return copy
+    vector = copy.vector.raised(side)
+    edit = Edit(side, getattr(vector, side))
+    return copy._replace(vector=vector, **{name: getattr(copy, name)._replace(edit=edit) for name in names})
 
 
 def _joined(one: Field, other: Field, vectors: tuple[Vector, Vector], prefer: Side) -> tuple[Field, bool]:

@@ -22,6 +22,7 @@ from consumers.customer_records.meeting import (
     Side,
     Vector,
     Verdict,
+    decided,
     edited,
     first,
     meet,
@@ -319,7 +320,7 @@ class Store:
     ) -> bool:
         """Join what stands here with the other copy, clashing fields as one side has them.
 
-        `name`: what it is to be called, which counts as an edit of this side. False: it has no open conflict.
+        A decision is an edit of this side; so is `name`, what it is to be called. False: no open conflict.
         The joined copy has both sides' edits in it, so the other side takes it as it is. Raises Sealed: one
         of the two does not open.
         """
@@ -342,7 +343,8 @@ class Store:
         mine, theirs = self._opened(row), self._unsealed(record, json.loads(conflict["theirs"]))
         if isinstance(mine, Broken):
             raise Sealed(mine.reason)
-        joined = meet(mine.copy, theirs, prefer).copy
+        met = meet(mine.copy, theirs, prefer)
+        joined = decided(met.copy, self.side, met.clashes)
         if name is not None:
             joined = edited(joined, self.side, name=name)
         return Incoming(record, theirs, theirs.name.value, theirs.email.value, theirs.vector.version), joined

@@ -13,6 +13,7 @@ import binascii
 import hashlib
 import hmac
 import os
+import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ NONCE, TAG = 12, 16
 """Bytes of each."""
 FORM = "v1"
 """The format that names its key."""
+_KEY_ID = re.compile("[0-9a-f]{16}")
 TRANSPORT = "transport"
 """In place of a table: on a stream, or between two services."""
 
@@ -115,10 +117,10 @@ class Vault:
         if not rest:
             return self._open_old(text)
         identity, _, body = rest.partition(".")
-        if form != FORM or identity not in self._keys:
-            raise Sealed(
-                f"a text of the form {form[:8]!r} under the key {identity[:16]!r}, which is not here"
-            )
+        if form != FORM or not _KEY_ID.fullmatch(identity):  # nothing of it is told: it may be an address
+            raise Sealed("a text of no form that is known here")
+        if identity not in self._keys:
+            raise Sealed(f"a text under the key {identity!r}, which is not here")
         key, raw = self._keys[identity], _raw(body, b"-_")
         try:
             opened = key.sealing.decrypt(raw[:NONCE], raw[NONCE:], _bound(table, record, identity))

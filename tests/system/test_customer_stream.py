@@ -16,7 +16,7 @@ import pytest_asyncio
 
 from backfill.customer_sync.following import Following, project_of
 from backfill.customer_sync.saying import event_of, incoming_of
-from consumers.customer_records.meeting import SIDES, Copy, Edit, Field, Side, Vector
+from consumers.customer_records.meeting import MOST_EDITS, SIDES, Copy, Edit, Field, Side, Vector
 from consumers.customer_records.store import Record
 from consumers.customer_records.vault import Key, Vault
 from headwater.broker import Broker
@@ -24,6 +24,7 @@ from headwater.cli.project import find
 from headwater.cli.wiring import Wiring
 from headwater.config import Dsn, Settings
 from headwater.config.settings import BrokerSettings
+from headwater.errors import EventError
 from headwater.testing import RunningServers, until
 from schemas.customers import CustomerChanged, CustomerDeleted
 from tests.system.running import ROOT
@@ -243,6 +244,28 @@ async def test_histories_with_stops_and_repeats_in_between_end_the_same_on_both_
     assert await streamed.same()
     for one in streamed.both.values():
         assert await one.database.fetchval("SELECT count(*) FROM headwater.dead_letter") == 0
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"auth_edits": MOST_EDITS + 1},
+        {"name_number": 3},
+        {"gone_auth": 9},
+        {"auth_edits": 0, "name_number": 0, "email_number": 0},
+        {"name_side": "nobody"},
+        {"name": "x" * 257},
+    ],
+)
+def test_a_copy_that_can_not_have_come_to_be_is_refused(changes: dict[str, Any]) -> None:
+    edit = Edit("auth", 1)
+    copy = Copy(Vector(1, 0), Field("Ada", edit), Field("", edit))
+    event = event_of(Record("r1", copy, None, None, None), "auth", VAULT)
+    assert isinstance(event, CustomerChanged)
+    assert incoming_of(event, VAULT).copy == copy
+
+    with pytest.raises(EventError):
+        incoming_of(msgspec.structs.replace(event, **changes), VAULT)
 
 
 def test_a_copy_comes_back_from_an_event_as_it_was() -> None:

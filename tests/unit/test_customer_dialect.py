@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backfill.customer_sync.dialect import Known, Unreadable, read, readable, write
-from consumers.customer_records.meeting import Copy, Edit, Field, Vector
+from consumers.customer_records.meeting import MOST_EDITS, Copy, Edit, Field, Vector
 from consumers.customer_records.vault import TRANSPORT, Key, Vault
 
 VAULT = Vault(Key.of("a1" * 31 + "02"))
@@ -99,6 +99,8 @@ BAD = {
     "half a pair": sent(name="\ud800"),
     "no edits": {name: value for name, value in sent().items() if name != "edits"},
     "an address in the clear": sent(email=ADDRESS),
+    "an address in the clear that looks sealed": sent(email=f"v1.{ADDRESS}"),
+    "more edits than are believed": sent(edits={**EDITS, "auth": 10**9 + 1}),
     "sealed for another record": sent(id="c2"),
     "a stranger's key": sent(email=STRANGER.seal(TRANSPORT, "c1", ADDRESS)),
     "changed on the way": sent(email=sent()["email"][:-6] + "AAAA=="),
@@ -121,6 +123,28 @@ def test_a_bad_record_is_told_without_its_values_and_costs_the_others_nothing(wh
     assert len(unreadable) == 1
     assert unreadable[0].reason
     assert ADDRESS not in repr(unreadable)
+
+
+@pytest.mark.parametrize(
+    "address", ["zora.quill@planted.example", "v1.quill@planted.example.x", "v1.planted.x"]
+)
+def test_of_an_address_in_place_of_a_sealed_text_no_part_is_told(address: str) -> None:
+    (found,) = read(sent(email=address), VAULT, legacy=False)
+
+    assert isinstance(found, Unreadable)
+    assert not any(part in found.reason for part in ("zora", "quill", "planted"))
+
+
+def test_both_sides_at_the_most_edits_are_read_and_an_old_service_beyond_them_is_not() -> None:
+    most = MOST_EDITS
+    far = Copy(Vector(most, most), Field("Ada", Edit("auth", most)), Field(ADDRESS, Edit("customer", most)))
+    (known,) = read(json.loads(msgspec.json.encode(write("c1", far, TIMES, VAULT))), VAULT, legacy=False)
+    (old,) = read(sent(email=ADDRESS, sync_version=most + 1), VAULT, legacy=True)
+
+    assert isinstance(known, Known)
+    assert known.copy == far
+    assert isinstance(old, Unreadable)
+    assert "version" in old.reason
 
 
 @given(

@@ -16,6 +16,7 @@ from consumers.customer_records.meeting import (
     Side,
     Vector,
     Verdict,
+    decided,
     deleted,
     edited,
     first,
@@ -175,3 +176,25 @@ def test_what_changes_nothing_counts_as_no_edit() -> None:
     assert edited(START, "customer", name="Ada") is START
     assert START.vector.version == 1
     assert START.name == Field("Ada", Edit("auth", 1))
+
+
+@given(st.sampled_from(SIDES), st.sampled_from(SIDES))
+def test_two_who_decide_at_once_have_the_same_in_the_end_and_are_told_of_each_other(
+    first_choice: Side, second_choice: Side
+) -> None:
+    copies = {side: edited(START, side, name=f"Ada of {side}") for side in SIDES}
+    choices = dict(zip(SIDES, (first_choice, second_choice), strict=True))
+    chosen: dict[Side, Copy] = {}
+    for side, other in (SIDES, SIDES[::-1]):
+        met = meet(copies[side], copies[other], choices[side])
+        chosen[side] = decided(met.copy, side, met.clashes)
+
+    ends = [meet(chosen[one], chosen[other], "auth") for one, other in (SIDES, SIDES[::-1])]
+
+    assert ends[0].copy == ends[1].copy
+    assert {end.verdict for end in ends} == {Verdict.CONCURRENT}
+    assert all(bool(end.clashes) == (first_choice != second_choice) for end in ends)
+
+
+def test_a_decision_about_nothing_is_no_edit() -> None:
+    assert decided(START, "customer", ()) == START

@@ -77,6 +77,13 @@ def test_what_is_no_sealed_text_is_refused(text: str) -> None:
         VAULT.open("customers", "c1", text)
 
 
+@pytest.mark.parametrize("text", ["zora.quill@acme.example", "v1.zora@acme.example", "v1.zora.quill@acme"])
+def test_of_an_address_that_stands_where_a_sealed_text_belongs_no_part_is_told(text: str) -> None:
+    with pytest.raises(Sealed) as caught:
+        VAULT.open("customers", "c1", text)
+    assert not any(part in str(caught.value) for part in ("zora", "quill", "acme"))
+
+
 def test_an_empty_address_is_an_empty_text_and_has_no_index() -> None:
     assert VAULT.open("customers", "c1", "") == ""
     assert VAULT.open("customers", "c1", VAULT.seal("customers", "c1", "")) == ""
