@@ -2,7 +2,8 @@
 
 Tenants of four sizes, each run from an empty application: directly, from the wrapper's database and from its
 API (served by a process of its own), and through Temporal where there is one (its worker a process, too, the
-source the database); then first logins that come together. Milliseconds, medians over the runs, the ways in
+source the database); then first logins that come together. The limit is a loop by hand that only reads the
+same rows and puts them through the same gate. Milliseconds, medians over the runs, the ways in
 turns; CPU is this process's. Total is until the database says that the run has ended. Prints one table; take
 its figures on a machine that does nothing else.
 """
@@ -26,12 +27,12 @@ from backfill.tenant_sync.leases import Leases
 from backfill.tenant_sync.routing import Routing
 from backfill.tenant_sync.run import Ways
 from backfill.tenant_sync.service import TenantSyncs
-from backfill.tenant_sync.source import Source
+from backfill.tenant_sync.source import AFTER, BACKGROUND, ESSENTIAL, Source
 from backfill.tenant_sync.temporal.client import TemporalWay
 from backfill.tenant_sync.temporal.worker import TemporalWorker, connect
 from headwater.config import DatabaseSettings
 from headwater.config.seeds import TenantSyncSettings
-from headwater.database import Database
+from headwater.database import Database, Tx
 from headwater.testing import running_servers, until
 from tests.databases import migrated
 from tests.temporal_server import temporal_server
@@ -216,6 +217,27 @@ async def one_login(here: World, syncs: TenantSyncs, size: Size) -> Took:
     return Took(essential, await here.crm.fetchval(ended) - at, busy)
 
 
+async def by_hand(here: World, size: Size) -> Took:
+    """The same rows read and put through the gate: no lease, no status, nothing that could be missing."""
+    tenant = await here.found(size)
+    await here.source.execute("ANALYZE")
+    await here.empty()
+    own = ways(DatabaseSource(here.source, "crm"), here.crm)
+    await own.gate.open()
+    essential, began, busy = 0.0, time.perf_counter(), time.process_time()
+    for some in ((*ESSENTIAL, *AFTER), BACKGROUND):
+        async with own.source.reading(tenant, "bench") as reading:
+            for one in some:
+                async for page in reading.pages(one):
+                    await own.gate.store(tenant, one.subject, page.facts, nobody)
+        essential = essential or time.perf_counter() - began
+    return Took(essential, time.perf_counter() - began, time.process_time() - busy)
+
+
+async def nobody(_: Tx) -> None:
+    """No fence."""
+
+
 async def together(here: World, syncs: TenantSyncs, tenants: list[str]) -> tuple[float, float, int]:
     """Seconds until all go on, those of the slowest hundredth, and most connections of both databases."""
     await here.empty()
@@ -248,8 +270,9 @@ async def together(here: World, syncs: TenantSyncs, tenants: list[str]) -> tuple
 
 async def of_size(here: World, made: Mapping[str, TenantSyncs], size: Size, runs: int) -> list[str]:
     """Every way's figures, and what Temporal adds."""
-    took: dict[str, list[Took]] = {name: [] for name in made}
+    took: dict[str, list[Took]] = {name: [] for name in ("by hand", *made)}
     for _ in range(runs):
+        took["by hand"].append(await by_hand(here, size))
         for name, syncs in made.items():
             took[name].append(await one_login(here, syncs, size))
     figures = {

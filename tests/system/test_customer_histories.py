@@ -136,6 +136,7 @@ class History:
             self.crashes += 1
         finally:
             await ending
+        await until(lambda: _answers(self.both[to].database))  # every connection of the pool is a new one
         self.concurrent += await self._conflicts(to) - before  # it may have been committed, or not
 
     async def _conflicts(self, side: Side) -> int:
@@ -143,6 +144,10 @@ class History:
             lambda: self.both[side].database.fetchval("SELECT 1 + count(*) FROM customer_sync.conflict")
         )
         return count
+
+
+async def _answers(database: Database) -> bool:
+    return all(await asyncio.gather(*(database.fetchval("SELECT true") for _ in range(8))))
 
 
 async def _end(database: Database, after: float) -> None:
