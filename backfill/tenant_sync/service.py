@@ -16,17 +16,15 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
-
+from backfill.tenant_sync.call import Call, brought, ended, is_left, step_of, stuck, unfinished
 from backfill.tenant_sync.correlation import correlation_id
 from backfill.tenant_sync.errors import InvalidError, Superseded, SyncError, TooLong, classified
-from backfill.tenant_sync.leases import Lease, State, Wish
+from backfill.tenant_sync.leases import Lease, Wish
 from backfill.tenant_sync.result import SyncResult, answer, failure
-from backfill.tenant_sync.routing import Method, Route, Routing, Size, after, allowed, route
+from backfill.tenant_sync.routing import Method, Route, Routing, Size, allowed, route
 from backfill.tenant_sync.run import Run, Ways
-from backfill.tenant_sync.source import BACKGROUND, COLLECTIONS, ORGANIZATION, USER, Collection
-from backfill.tenant_sync.states import Step, next_step
-from backfill.tenant_sync.temporal.shapes import Asked, workflow_id
+from backfill.tenant_sync.source import BACKGROUND, ORGANIZATION, USER, Collection
+from backfill.tenant_sync.temporal.shapes import Asked
 from headwater import telemetry
 from headwater.config.seeds import TenantSyncSettings
 from headwater.errors import ServerUnavailable
@@ -36,37 +34,6 @@ LOOK = 0.1
 """Seconds between looks at another process's run."""
 COURTESY = 10.0
 """Seconds that a tenant's background waits at most while logins wait for essential data."""
-
-
-class _Call(msgspec.Struct, kw_only=True):
-    """One caller's way through."""
-
-    tenant: str
-    correlation: str
-    triggered_by: str
-    method: Method
-    force: bool
-    background: bool = True
-    joined: str = ""
-    """Correlation id of the run that is waited for."""
-    temporal: bool = False
-    """Asked of Temporal first."""
-    trouble: SyncError | None = None
-    """Why Temporal's way was left."""
-    run_id: str | None = None
-    until: float = 0.0
-    """When Temporal's time is over, on the monotonic clock."""
-
-    @property
-    def instead(self) -> str | None:
-        """The trouble as a text."""
-        return None if self.trouble is None else str(self.trouble)
-
-    def told(self, result: SyncResult, **about: Any) -> SyncResult:
-        """A result with what only this call knows."""
-        if self.run_id is not None:
-            about |= {"workflow_id": workflow_id(self.tenant), "run_id": self.run_id or None}
-        return msgspec.structs.replace(result, temporal_error=self.instead, **about)
 
 
 class TenantSyncs:
@@ -114,7 +81,7 @@ class TenantSyncs:
         task = self._going.get(place)
         if task is None:
             correlation = correlation_id(tenant, _now())
-            call = _Call(
+            call = Call(
                 tenant=tenant,
                 correlation=correlation,
                 triggered_by=triggered_by,
@@ -149,7 +116,7 @@ class TenantSyncs:
         if self._routing is not None:
             await self._routing.way.close()
 
-    async def _ensure(self, call: _Call) -> SyncResult:
+    async def _ensure(self, call: Call) -> SyncResult:
         began = time.monotonic()
         try:
             limit = self._timeout + await self._routed(call)
@@ -162,7 +129,7 @@ class TenantSyncs:
             log.warning("tenant_sync.failed", **_told(found))
             return failure(found, temporal=call.temporal, instead=call.instead)
 
-    async def _routed(self, call: _Call) -> float:
+    async def _routed(self, call: Call) -> float:
         """Decide which way the call takes; how many seconds Temporal has. Raises a SyncError."""
         if self._routing is None:
             found, flags = Route(temporal=False, why="no Temporal"), None
@@ -174,7 +141,7 @@ class TenantSyncs:
         call.temporal = found.temporal
         return flags.temporal_timeout if flags is not None and found.temporal else 0.0
 
-    async def _size(self, call: _Call, flags: TenantSyncSettings) -> Size:
+    async def _size(self, call: Call, flags: TenantSyncSettings) -> Size:
         """How large a tenant is, asked only where it decides something."""
         if call.method != "auto" or not flags.temporal_by_size or not allowed(call.tenant, flags):
             return Size()
@@ -183,18 +150,18 @@ class TenantSyncs:
         seconds = await self._ways.leases.last_seconds(call.tenant)
         return Size(users=users, organizations=organizations, seconds=seconds)
 
-    async def _reached(self, call: _Call) -> SyncResult:
+    async def _reached(self, call: Call) -> SyncResult:
         while True:
             state = await self._ways.leases.state(call.tenant)
-            if state and call.joined and _ended(state, call.joined) and not _left(call, state):
+            if state and call.joined and ended(state, call.joined) and not is_left(call, state):
                 return call.told(answer(state), joined=True)
-            step = _step(state, call)
-            if state and (step == "ready" or _brought(call, state)):
+            step = step_of(state, call)
+            if state and (step == "ready" or brought(call, state)):
                 mine = state.row["correlation_id"] == call.correlation
                 waited = bool(call.joined) or (call.run_id is not None and not mine)
                 about = {"already_synced": not (waited or mine), "joined": waited}
                 return call.told(answer(state), **about, background_sync_started=mine)
-            if step == "join" and state and not _stuck(call, state):
+            if step == "join" and state and not stuck(call, state):
                 call.joined, call.force = state.row["correlation_id"], False
                 await asyncio.sleep(LOOK)
             elif call.temporal and call.trouble is None:
@@ -204,7 +171,7 @@ class TenantSyncs:
                 if made is not None:
                     return await self._answer(call, already=not made.whole)
 
-    async def _through_temporal(self, call: _Call) -> None:
+    async def _through_temporal(self, call: Call) -> None:
         """Let Temporal do it; what it can not do is done directly after. Raises a SyncError."""
         if self._routing is None:
             raise InvalidError("there is no Temporal")
@@ -225,7 +192,7 @@ class TenantSyncs:
         else:
             call.force = False
 
-    async def _in_turn(self, call: _Call) -> Wish | None:
+    async def _in_turn(self, call: Call) -> Wish | None:
         """Make a run as soon as there is room, where it is still to be made; None: look again."""
         self._waiting += 1
         try:
@@ -233,10 +200,10 @@ class TenantSyncs:
         finally:
             self._waiting -= 1
 
-    async def _with_room(self, call: _Call) -> Wish | None:
+    async def _with_room(self, call: Call) -> Wish | None:
         async with self._room:
             state = await self._ways.leases.state(call.tenant)
-            step, steal = _step(state, call), state is not None and _stuck(call, state)
+            step, steal = step_of(state, call), state is not None and stuck(call, state)
             if step not in {"run", "finish"} and not steal:
                 return None
             wish = Wish(
@@ -247,10 +214,10 @@ class TenantSyncs:
                 steal=steal,
             )
             lease = await self._ways.leases.take(call.tenant, call.correlation, wish)
-            left = _unfinished(state) if not wish.whole else BACKGROUND if call.background else ()
+            left = unfinished(state) if not wish.whole else BACKGROUND if call.background else ()
             return wish if lease is not None and await self._run(lease, wish, left) else None
 
-    async def _answer(self, call: _Call, *, already: bool) -> SyncResult:
+    async def _answer(self, call: Call, *, already: bool) -> SyncResult:
         state = await self._ways.leases.state(call.tenant)
         if state is None:
             raise InvalidError("the row of the sync was removed")
@@ -325,41 +292,6 @@ class TenantSyncs:
                 return
             except ServerUnavailable as error:
                 log.info("tenant_sync.lease_not_renewed", tenant=lease.tenant, error=str(error))
-
-
-def _step(state: State | None, call: _Call) -> Step:
-    step = next_step(state.standing if state else None, force=call.force)
-    return "ready" if step == "finish" and not call.background else step
-
-
-def _ended(state: State, joined: str) -> bool:
-    row = state.row
-    return bool(row["correlation_id"] == joined and not row["busy"] and row["status"] == "failed")
-
-
-def _left(call: _Call, state: State) -> bool:
-    """Whether a failed run is one of the way that the call has left, and is not the call's own answer."""
-    return call.trouble is not None and state.row["sync_method"] == "temporal"
-
-
-def _brought(call: _Call, state: State) -> bool:
-    """Whether Temporal has the essential data in; where its lease ran out meanwhile, it has the rest, too."""
-    return call.run_id is not None and not call.force and state.standing.essential
-
-
-def _stuck(call: _Call, state: State) -> bool:
-    """Whether the run that holds the lease is Temporal's, and does not move any more."""
-    row = state.row
-    if call.trouble is None or row["sync_method"] != "temporal":
-        return False
-    return after(call.trouble, busy=row["busy"], idle=row["idle"]) == "steal"
-
-
-def _unfinished(state: State | None) -> list[Collection]:
-    done = {
-        name for name, one in (state.collections if state else {}).items() if one["status"] == "completed"
-    }
-    return [one for one in COLLECTIONS if one.name not in done]
 
 
 def _told(error: SyncError) -> dict[str, Any]:

@@ -13,11 +13,12 @@ from collections.abc import AsyncIterator, Iterator
 import msgspec
 from temporalio import activity
 
+from backfill.tenant_sync.call import unfinished
 from backfill.tenant_sync.errors import Superseded
 from backfill.tenant_sync.leases import Lease, State, Wish
 from backfill.tenant_sync.retrying import Patience
 from backfill.tenant_sync.run import Run, Ways
-from backfill.tenant_sync.source import BACKGROUND, COLLECTIONS, Collection
+from backfill.tenant_sync.source import BACKGROUND, COLLECTIONS
 from backfill.tenant_sync.states import next_step
 from backfill.tenant_sync.temporal import shapes
 from backfill.tenant_sync.temporal.errors import carried, error_of
@@ -109,7 +110,7 @@ class Activities:
         if wish.whole:
             async with self._holding(lease):
                 await run.essential()
-        left = BACKGROUND if wish.whole else _unfinished(before)
+        left = BACKGROUND if wish.whole else unfinished(before)
         return Begun(lease.token, [one.name for one in left], lease.correlation)
 
     @contextlib.asynccontextmanager
@@ -144,10 +145,3 @@ def _first(group: ExceptionGroup[Exception]) -> Exception:
 def _is_own(state: State, asked: Asked) -> bool:
     """Whether the run is that of an earlier attempt at the same."""
     return bool(state.row["correlation_id"] == asked.correlation and state.row["sync_method"] == METHOD)
-
-
-def _unfinished(state: State | None) -> list[Collection]:
-    done = {
-        name for name, one in (state.collections if state else {}).items() if one["status"] == "completed"
-    }
-    return [one for one in COLLECTIONS if one.name not in done]
