@@ -133,6 +133,8 @@ class Run:
                     known.pop(key, None)
         if collection == TENANT and not count.fetched:
             raise InvalidError("the source has no such tenant")
+        if any(key.startswith("#") for key in problems):  # a row without a name may be any of those missed
+            known.clear()
         gone = await self._gone(collection, reading, known)
         count.gone = await self._ways.gate.retire(self.lease.tenant, collection.subject, gone, self._fence)
         return "; ".join(f"{key}: {why}" for key, why in list(problems.items())[:5])

@@ -76,7 +76,7 @@ def names(collection: Collection, items: Sequence[Any], first: int = 0) -> list[
 
 def _name(collection: Collection, item: Any, place: int) -> str:
     key = item.get(_KEYS[collection.subject]) if isinstance(item, Mapping) else None
-    return str(key)[:128] if key else f"#{place}"
+    return identity(str(key))[:128] if key else f"#{place}"
 
 
 def is_root(event: Event) -> bool:
@@ -226,8 +226,8 @@ def _credit_config(item: Item, _: Seen) -> Event:
 
 def _entity_credit(item: Item, _: Seen) -> Event:
     return CreditAllocated(
-        # A balance without the allocation it is of would stand beside the one that events state.
-        allocation_id=identity(item["allocationId"]),
+        # A balance without the allocation it is of would stand beside the one that events state: 0038.
+        allocation_id=identity(item.get("allocationId")),
         source_entity_id=identity(item["entityId"]),
         target_application=item["targetApplication"],
         amount=_amount(item["allocatedCredits"]),

@@ -153,6 +153,35 @@ async def test_the_api_fills_the_same_tables_as_the_database(
     assert api.correlations == {result.correlation_id}
 
 
+async def test_credits_without_their_allocation_are_refused_and_take_no_balance_away(
+    source: Database, crm_database: Database, producers: Producers, api: WrapperApi
+) -> None:
+    tenant = await founded(source, producers)
+    async with syncing(source, crm_database) as syncs:
+        await syncs.ensure_tenant_sync(tenant)
+        await syncs.settled(tenant)
+    balances = "SELECT allocation_id, allocated_credits, available_credits FROM crm.credits"
+    before = await crm_database.fetch(balances)
+
+    async def documented(_: object) -> object:
+        item = {"tenantId": tenant, "entityId": tenant, "allocatedCredits": 7, "targetApplication": "crm"}
+        more = {"usedCredits": 0, "availableCredits": 7, "allocationType": "organization"}
+        pages = {"page": 1, "limit": 100, "total": "1"}
+        return wrapper_api.said(200, success=True, data=[item | more], pagination=pages)
+
+    api.fail("entity-credits.*", documented, times=4)
+    async with syncing(over(api), crm_database) as syncs:
+        await syncs.ensure_tenant_sync(tenant, force=True)
+        after = await syncs.settled(tenant)
+
+    assert api.bitten
+    assert after is not None
+    [failed] = after.failed_collections
+    assert (failed["collection"], failed["stored"], failed["fetched"]) == ("entityCredits", 0, 1)
+    assert "no id" in after.collections["entityCredits"]["error"]
+    assert await crm_database.fetch(balances) == before
+
+
 async def test_a_sync_and_live_events_meet_at_the_gate_whatever_came_first(
     source: Database, crm: Application, producers: Producers
 ) -> None:
