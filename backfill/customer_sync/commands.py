@@ -64,7 +64,7 @@ def follow(invocation: Invocation, side: Side | None) -> None:
         from backfill.customer_sync import following  # noqa: PLC0415 (help needs no worker)
 
         async with following.opened(invocation) as wiring:
-            here = [side] if side is not None else Sides(wiring).here or [SIDES[0]]
+            here: list[Side] = [side] if side is not None else Sides(wiring).here or [SIDES[0]]
             both = following.Following(wiring)
             await both.open(here)
             try:
