@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import random
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,7 +29,7 @@ from headwater.errors import EventError
 from headwater.testing import RunningServers, until
 from schemas.customers import CustomerChanged, CustomerDeleted
 from tests.system.running import ROOT
-from tests.system.test_customer_endpoints import of
+from tests.system.test_customer_endpoints import KEY, of
 from tests.system.test_customer_histories import counted, writes
 from tests.system.test_customer_sync import PLANTED, VAULT, Sided, both
 
@@ -276,3 +277,43 @@ def test_a_copy_comes_back_from_an_event_as_it_was() -> None:
         assert isinstance(event, CustomerDeleted if gone.version else CustomerChanged)
         assert "ada@" not in json.dumps(msgspec.to_builtins(event))
         assert incoming_of(event, VAULT).copy == copy  # type: ignore[arg-type]
+
+
+async def test_processes_that_are_killed_while_people_edit_lose_nothing_and_write_nothing_twice(
+    counted: dict[Side, Sided], streamed: Streamed, servers: RunningServers
+) -> None:
+    environ = {
+        "PATH": "",
+        "PYTHONPATH": str(ROOT),
+        "HEADWATER_REDIS_URL": servers.redis_url,
+        "HEADWATER_KEY_PREFIX": streamed.settings.key_prefix,
+        "HEADWATER_APP_AUTH_URL": counted["auth"].database.url,
+        "HEADWATER_APP_CUSTOMER_URL": counted["customer"].database.url,
+        "HEADWATER_BROKER_MIN_IDLE": "1s",
+        "HEADWATER_BROKER_HEARTBEAT": "0.3",
+        "ENCRYPTION_KEY": KEY.reveal(),
+    }
+    for turn in range(3):
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "headwater", "sync", "customers", "follow"),
+            cwd=ROOT,
+            env=environ,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        for number in range(10):
+            one = counted[SIDES[number % 2]]
+            await one.store.edit(f"k{turn}{number}", name="Ada", email=f"k{turn}{number}@{PLANTED}")
+        other = counted[SIDES[turn % 2]]
+
+        async def some_arrived(sided: Sided = other, least: int = 5 * turn + 6) -> bool:
+            return bool(await sided.sql("SELECT count(*) >= $1 FROM TABLE", least))
+
+        await until(some_arrived, within=60)
+        process.kill()
+        await process.wait()
+    async with streamed.follow():
+        await streamed.quiet()
+
+    assert len(await counted["auth"].all()) == 30
+    assert await writes(counted) == 60
