@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from backfill.tenant_sync.health import STATUSES, status_of
 
 if TYPE_CHECKING:
-    from prometheus_client import CollectorRegistry
+    from prometheus_client import CollectorRegistry, Gauge
 
     from backfill.tenant_sync.statistics import Reading
 
@@ -43,15 +44,22 @@ NAMES = tuple(GAUGES)
 _OUTCOMES = ("completed", "failed", "superseded")
 
 
+_MADE: WeakKeyDictionary[CollectorRegistry, dict[str, Gauge]] = WeakKeyDictionary()
+"""By registry: a process may serve the same figures twice."""
+
+
 class Figures:
     """Gauges in one registry."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         from prometheus_client import Gauge  # noqa: PLC0415 (0.1 s to import)
 
-        self._gauges = {
-            name: Gauge(name, about, labels, registry=registry) for name, (about, labels) in GAUGES.items()
-        }
+        if registry not in _MADE:
+            _MADE[registry] = {
+                name: Gauge(name, about, labels, registry=registry)
+                for name, (about, labels) in GAUGES.items()
+            }
+        self._gauges = _MADE[registry]
 
     def show(self, reading: Reading | None) -> None:
         """Bring them up to date; None: it can not be read, and no old figure is shown for a new one."""

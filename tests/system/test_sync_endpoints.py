@@ -369,7 +369,7 @@ async def test_the_status_has_the_counts_of_the_seed_and_is_needed_until_a_clean
 
 
 async def test_a_key_for_some_tenants_learns_how_old_the_lag_is_and_not_how_much_others_do(
-    system: Running,
+    system: Running, tenant: str
 ) -> None:
     path = f"/admin/organizations/{ELSEWHERE}/applications/crm/sync-status"
     await system.source.execute(
@@ -378,6 +378,7 @@ async def test_a_key_for_some_tenants_learns_how_old_the_lag_is_and_not_how_much
     )
 
     answer = await system.call("GET", path, key=KEYS["foreign"])
+    assert answer.status == 200, answer
 
     group = answer.body["group"]
     assert (group["lag"], group["pending"], group["deadLetters"]) == (None, None, 0)
